@@ -1,0 +1,124 @@
+"""The plan of a run: its stages in order. Source: oasis_api.md section 2.2, DESIGN.md section 4."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.core.states import RunKind
+
+RECORDER_QUEUE = "celery-v2"
+"""The queue of the record-* sub-tasks, which the worker monitor serves. Clients know it by this name."""
+
+
+class Phase(StrEnum):
+    """Which half of an analysis a stage belongs to: it decides the status it leads to and the prefix of its keys."""
+
+    INPUTS = "files"
+    LOSSES = "losses"
+
+
+class SlotWeight(StrEnum):
+    """How much of a worker a sub-task takes."""
+
+    ONE = "one"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Sub-tasks that become ready together: one, or the chunks of a parallel section."""
+
+    position: int
+    step: str
+    name: str
+    phase: Phase
+    queue: str
+    size: int = 1
+    parallel: bool = False
+    weight: SlotWeight = SlotWeight.ONE
+    optional: bool = False
+    """Its final failure changes no outcome (cleanup-*)."""
+
+
+@dataclass(frozen=True)
+class PlannedSubTask:
+    """One row of the plan, in the order in which clients list them."""
+
+    stage: int
+    chunk: int
+    slug: str
+    name: str
+    queue: str
+    weight: SlotWeight
+
+
+def plan_run(kind: RunKind, model_queue: str, lookup_chunks: int | None, loss_chunks: int | None) -> tuple[Stage, ...]:
+    """The stages of a v2 run on `model_queue`. Chunk counts are at least 1 where the kind needs them."""
+    stages: list[Stage] = []
+    if kind in (RunKind.GENERATE_INPUTS, RunKind.GENERATE_AND_RUN):
+        stages += _input_stages(model_queue, _at_least_one("lookup_chunks", lookup_chunks))
+    if kind in (RunKind.GENERATE_LOSSES, RunKind.GENERATE_AND_RUN):
+        stages += _loss_stages(model_queue, _at_least_one("loss_chunks", loss_chunks), len(stages))
+    return tuple(stages)
+
+
+def sub_tasks_of(stages: tuple[Stage, ...]) -> Iterator[PlannedSubTask]:
+    """All sub-tasks of the plan."""
+    for stage in stages:
+        for chunk in range(stage.size):
+            yield PlannedSubTask(
+                stage=stage.position,
+                chunk=chunk,
+                slug=f"{stage.step}-{chunk}" if stage.parallel else stage.step,
+                name=f"{stage.name} {chunk}" if stage.parallel else stage.name,
+                queue=stage.queue,
+                weight=stage.weight,
+            )
+
+
+def storage_prefix(phase: Phase, analysis_id: int, run_uuid: str) -> str:
+    """Where the objects of a phase lie: `analysis-{id}_files-{run}/` or `analysis-{id}_losses-{run}/`."""
+    return f"analysis-{analysis_id}_{phase}-{run_uuid}/"
+
+
+def attempt_prefix(phase: Phase, analysis_id: int, run_uuid: str, attempt_id: str) -> str:
+    """Where one attempt writes its objects."""
+    return f"{storage_prefix(phase, analysis_id, run_uuid)}attempt-{attempt_id}/"
+
+
+def log_key(run_uuid: str, attempt_id: str) -> str:
+    """Where the log of an attempt lies, apart from its results: cleaning a run up keeps its logs."""
+    return f"logs/run-{run_uuid}/attempt-{attempt_id}.log"
+
+
+def _at_least_one(name: str, count: int | None) -> int:
+    if count is None or count < 1:
+        raise ValueError(f"{name} must be at least 1, not {count}")
+    return count
+
+
+def _input_stages(queue: str, chunks: int) -> list[Stage]:
+    phase = Phase.INPUTS
+    return [
+        Stage(0, "prepare-input-generation-params", "Prepare input generation params", phase, queue),
+        Stage(1, "pre-analysis-hook", "Pre analysis hook", phase, queue),
+        Stage(2, "prepare-keys-file", "Prepare keys file", phase, queue, size=chunks, parallel=True),
+        Stage(3, "collect-keys", "Collect keys", phase, queue),
+        Stage(4, "write-input-files", "Write input files", phase, queue),
+        Stage(5, "record-input-files", "Record input files", phase, RECORDER_QUEUE),
+        Stage(6, "cleanup-input-generation", "Cleanup input generation", phase, queue, optional=True),
+    ]
+
+
+def _loss_stages(queue: str, chunks: int, at: int) -> list[Stage]:
+    phase = Phase.LOSSES
+    weight = SlotWeight.ALL if chunks == 1 else SlotWeight.ONE
+    directory = "Prepare losses generation directory"
+    return [
+        Stage(at, "prepare-losses-generation-params", "Prepare losses generation params", phase, queue),
+        Stage(at + 1, "prepare-losses-generation-directory", directory, phase, queue),
+        Stage(at + 2, "generate-losses-chunk", "Generate losses chunk", phase, queue, chunks, True, weight),
+        Stage(at + 3, "generate-losses-output", "Generate losses output", phase, queue, weight=SlotWeight.ALL),
+        Stage(at + 4, "record-losses-files", "Record losses files", phase, RECORDER_QUEUE),
+        Stage(at + 5, "cleanup-losses-generation", "Cleanup losses generation", phase, queue, optional=True),
+    ]

@@ -1,0 +1,183 @@
+"""Tables of what is executed: runs, their stages, sub-tasks, attempts, the outbox, and the workers that beat."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.database.base import Created, Id, Moment, Table
+
+
+class Run(Table):
+    """One execution of an analysis. What it was requested with is kept here; users may change the rest meanwhile."""
+
+    __tablename__ = "runs"
+    id: Mapped[Id]
+    run_uuid: Mapped[str] = mapped_column(String(32), unique=True)
+    analysis_id: Mapped[int] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(32))
+    run_mode: Mapped[str] = mapped_column(String(8), server_default="V2")
+    state: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int]
+    model_queue: Mapped[str] = mapped_column(String(255))
+    """The queue that its model sub-tasks go to, `{supplier}-{model}-{version}-v2`."""
+    requested_at: Mapped[Created]
+    requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    ended_at: Mapped[Moment | None]
+    inputs: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """shared.core.inputs.RunInputs as JSON: the files, by reference, and values that the steps read."""
+    facts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """shared.core.inputs.ChunkingFacts as JSON: what the chunk counts are found from."""
+    lookup_chunks: Mapped[int | None]
+    loss_chunks: Mapped[int | None]
+    error: Mapped[str | None]
+    """Why the run could not be planned, in one sentence."""
+    __table_args__ = (
+        Index(None, "analysis_id"),
+        Index("ix_runs_alive", "state", postgresql_where=text("ended_at IS NULL")),
+    )
+
+
+class StageRow(Table):
+    """A stage of a run: the counters of its sub-tasks, and what it left for the later ones."""
+
+    __tablename__ = "stages"
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(String(64))
+    phase: Mapped[str] = mapped_column(String(16))
+    queue: Mapped[str] = mapped_column(String(255))
+    parallel: Mapped[bool]
+    optional: Mapped[bool]
+    size: Mapped[int]
+    pending: Mapped[int]
+    queued: Mapped[int] = mapped_column(server_default="0")
+    started: Mapped[int] = mapped_column(server_default="0")
+    completed: Mapped[int] = mapped_column(server_default="0")
+    error: Mapped[int] = mapped_column(server_default="0")
+    cancelled: Mapped[int] = mapped_column(server_default="0")
+    artifacts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """Of a serial stage: what its accepted attempt left, name -> {key, filename}."""
+
+
+class SubTask(Table):
+    """One unit of a run on one queue."""
+
+    __tablename__ = "sub_tasks"
+    id: Mapped[Id]
+    task_id: Mapped[UUID] = mapped_column(unique=True, server_default=text("gen_random_uuid()"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    stage: Mapped[int]
+    chunk: Mapped[int]
+    slug: Mapped[str] = mapped_column(String(128))
+    name: Mapped[str] = mapped_column(String(128))
+    queue: Mapped[str] = mapped_column(String(255))
+    weight: Mapped[str] = mapped_column(String(8))
+    priority: Mapped[int]
+    requested_at: Mapped[Moment]
+    """Of the run, repeated here (like the priority) so that one index holds the order of claims."""
+    state: Mapped[str] = mapped_column(String(16))
+    fence: Mapped[int] = mapped_column(server_default="0")
+    attempt_id: Mapped[UUID | None]
+    """The newest attempt: the only one whose result is accepted."""
+    pending_time: Mapped[Created]
+    queue_time: Mapped[Moment | None]
+    start_time: Mapped[Moment | None]
+    end_time: Mapped[Moment | None]
+    not_before: Mapped[Moment | None]
+    ended: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """Ended attempts by cause."""
+    retry_count: Mapped[int] = mapped_column(server_default="0")
+    artifacts: Mapped[dict[str, Any] | None]
+    events_total: Mapped[int] = mapped_column(server_default="0")
+    events_complete: Mapped[int] = mapped_column(server_default="0")
+    __table_args__ = (
+        UniqueConstraint("run_id", "stage", "chunk"),
+        Index(
+            "ix_sub_tasks_claims",
+            "queue",
+            text("priority DESC"),
+            "requested_at",
+            "run_id",
+            text("stage DESC"),
+            "id",
+            postgresql_where=text("state = 'QUEUED'"),
+        ),
+        Index("ix_sub_tasks_waiting", "run_id", postgresql_where=text("state IN ('PENDING', 'QUEUED')")),
+    )
+
+
+class Attempt(Table):
+    """One execution of a sub-task by one worker. The UUID is its identity, the fence its order."""
+
+    __tablename__ = "attempts"
+    attempt_id: Mapped[UUID] = mapped_column(primary_key=True)
+    claim_id: Mapped[UUID | None] = mapped_column(unique=True)
+    sub_task_id: Mapped[int] = mapped_column(ForeignKey("sub_tasks.id", ondelete="CASCADE"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    fence: Mapped[int]
+    worker_id: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    granted_at: Mapped[Created]
+    lease_until: Mapped[Moment]
+    renewals: Mapped[int] = mapped_column(server_default="0")
+    slot: Mapped[int | None]
+    started_at: Mapped[Moment | None]
+    """When the worker started its process, by the worker's clock."""
+    finished_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    cause: Mapped[str | None] = mapped_column(String(32))
+    message: Mapped[str | None]
+    exit_status: Mapped[int | None]
+    signal: Mapped[int | None]
+    peak_memory: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes."""
+    log_key: Mapped[str | None] = mapped_column(String(1024))
+    __table_args__ = (
+        Index(None, "sub_task_id"),
+        Index("ix_attempts_live", "worker_id", postgresql_where=text("state IN ('granted', 'running')")),
+    )
+
+
+class Outbox(Table):
+    """A message that a change causes, committed with the change; the relay publishes it and marks it sent."""
+
+    __tablename__ = "outbox"
+    id: Mapped[Id]
+    created: Mapped[Created]
+    not_before: Mapped[Moment | None]
+    exchange: Mapped[str] = mapped_column(String(255), server_default="")
+    routing_key: Mapped[str] = mapped_column(String(255))
+    priority: Mapped[int] = mapped_column(server_default="0")
+    mandatory: Mapped[bool] = mapped_column(server_default=text("true"))
+    copies: Mapped[int] = mapped_column(server_default="1")
+    """How many times to publish it: tokens of a parallel section are one row."""
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    sent_at: Mapped[Moment | None]
+    __table_args__ = (Index("ix_outbox_unsent", "id", postgresql_where=text("sent_at IS NULL")),)
+
+
+class Worker(Table):
+    """A worker process that has been heard of. Its id is new at every start of the process."""
+
+    __tablename__ = "workers"
+    worker_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(255))
+    host: Mapped[str] = mapped_column(String(255))
+    slots: Mapped[int]
+    free_slots: Mapped[int]
+    draining: Mapped[bool]
+    first_seen: Mapped[Created]
+    last_seen: Mapped[Created]
+    beats: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    died_at: Mapped[Moment | None]
+    died_of: Mapped[str | None]
+
+
+class Canary(Table):
+    """The last canary of a reaper that came back through the heartbeat queue."""
+
+    __tablename__ = "canaries"
+    reaper_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,119 @@
+"""What a transaction has changed, written with a fixed number of statements however many events there were."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Integer, bindparam, insert, update
+
+from shared.core.facts import RunFacts
+from shared.core.states import AnalysisStatus, RunState, SubTaskState
+from shared.database.execution import Attempt, Run, StageRow, SubTask
+from shared.database.outbox import Posting, post
+from shared.database.resources import Analysis
+
+_ENDED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
+_STARTED = frozenset({AnalysisStatus.INPUTS_GENERATION_STARTED, AnalysisStatus.RUN_STARTED})
+
+
+@dataclass
+class Flush:
+    """Changed rows by table; `now` is the time of the transaction."""
+
+    now: datetime
+    run_of: dict[int, int] = field(default_factory=dict)
+    stages: set[tuple[int, int]] = field(default_factory=set)
+    artifacts: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    sub_tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    attempts: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    new_attempts: list[dict[str, Any]] = field(default_factory=list)
+    queued_stages: list[tuple[int, int]] = field(default_factory=list)
+    cancelled_runs: list[int] = field(default_factory=list)
+    moved_runs: set[int] = field(default_factory=set)
+    analyses: dict[int, tuple[int, AnalysisStatus]] = field(default_factory=dict)
+    postings: list[Posting] = field(default_factory=list)
+
+    def sub_task(self, sub_task_id: int) -> dict[str, Any]:
+        """The changed columns of a sub-task."""
+        return self.sub_tasks.setdefault(sub_task_id, {})
+
+    def attempt(self, attempt_id: UUID) -> dict[str, Any]:
+        """The changed columns of an attempt."""
+        return self.attempts.setdefault(attempt_id, {})
+
+    def write(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
+        """Write everything, in the lock order."""
+        self._write_analyses(connection)
+        self._write_runs(connection, runs)
+        self._write_stages(connection, runs)
+        self._write_sub_tasks(connection)
+        self._write_waiting(connection)
+        self._write_attempts(connection)
+        post(connection, self.postings)
+
+    def _write_analyses(self, connection: Connection) -> None:
+        for analysis_id, (run_id, status) in sorted(self.analyses.items()):
+            values: dict[str, Any] = {"status": status, "modified": self.now}
+            values["task_started" if status in _STARTED else "task_finished"] = self.now
+            if status not in _STARTED:
+                losses = status.startswith("RUN")
+                values["losses_traceback_run_id" if losses else "inputs_traceback_run_id"] = run_id
+            current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
+            connection.execute(update(Analysis).where(current).values(**values))
+
+    def _write_runs(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
+        for run_id in sorted(self.moved_runs):
+            state = runs[run_id].state
+            ended = self.now if state in _ENDED_RUNS else None
+            connection.execute(update(Run).where(Run.id == run_id).values(state=state, ended_at=ended))
+
+    def _write_stages(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
+        counters = [state.lower() for state in SubTaskState]
+        rows = []
+        for run_id, position in sorted(self.stages):
+            stage = runs[run_id].stages[position]
+            rows.append({"b_run": run_id, "b_at": position, **{f"b_{name}": getattr(stage, name) for name in counters}})
+        if rows:
+            of_stage = (StageRow.run_id == bindparam("b_run")) & (StageRow.position == bindparam("b_at"))
+            values = {name: bindparam(f"b_{name}", type_=Integer) for name in counters}
+            connection.execute(update(StageRow).where(of_stage).values(**values), rows)
+        for (run_id, position), artifacts in sorted(self.artifacts.items(), key=lambda item: item[0]):
+            of_one = (StageRow.run_id == run_id) & (StageRow.position == position)
+            connection.execute(update(StageRow).where(of_one).values(artifacts=artifacts))
+
+    def _write_sub_tasks(self, connection: Connection) -> None:
+        by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for sub_task_id, changed in sorted(self.sub_tasks.items()):
+            values = dict(changed)
+            retried = int(values.pop("retried", False))
+            row = {"b_id": sub_task_id, "b_retried": retried}
+            by_columns.setdefault(tuple(sorted(values)), []).append(row | {f"b_{key}": values[key] for key in values})
+        for columns, rows in by_columns.items():
+            assigned: dict[str, Any] = {
+                name: bindparam(f"b_{name}", type_=SubTask.__table__.c[name].type) for name in columns
+            }
+            assigned["retry_count"] = SubTask.retry_count + bindparam("b_retried")
+            connection.execute(update(SubTask).where(SubTask.id == bindparam("b_id")).values(**assigned), rows)
+
+    def _write_waiting(self, connection: Connection) -> None:
+        for run_id, stage in self.queued_stages:
+            of_stage = (SubTask.run_id == run_id) & (SubTask.stage == stage) & (SubTask.state == SubTaskState.PENDING)
+            values: dict[str, Any] = {"state": SubTaskState.QUEUED, "queue_time": self.now}
+            connection.execute(update(SubTask).where(of_stage).values(**values))
+        for run_id in self.cancelled_runs:
+            waits = SubTask.state.in_([SubTaskState.PENDING, SubTaskState.QUEUED])
+            values = {"state": SubTaskState.CANCELLED, "end_time": self.now}
+            connection.execute(update(SubTask).where((SubTask.run_id == run_id) & waits).values(**values))
+
+    def _write_attempts(self, connection: Connection) -> None:
+        by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for attempt_id, values in sorted(self.attempts.items()):
+            row = {"b_attempt_id": attempt_id, **{f"b_{key}": value for key, value in values.items()}}
+            by_columns.setdefault(tuple(sorted(values)), []).append(row)
+        for columns, rows in by_columns.items():
+            assigned = {name: bindparam(f"b_{name}", type_=Attempt.__table__.c[name].type) for name in columns}
+            of_one = Attempt.attempt_id == bindparam("b_attempt_id")
+            connection.execute(update(Attempt).where(of_one).values(**assigned), rows)
+        if self.new_attempts:
+            connection.execute(insert(Attempt), self.new_attempts)

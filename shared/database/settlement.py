@@ -1,0 +1,66 @@
+"""Reports about attempts, taken into account: by the task controller for workers, by the worker monitor for itself."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from shared.codec import to_plain
+from shared.core.facts import AttemptEnded
+from shared.core.states import AttemptState
+from shared.database.execution import Attempt
+from shared.database.working_set import WorkingSet
+from shared.messages.catalogue import AttemptFinished
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which sub-task of which run an attempt belongs to. It never changes."""
+
+    run_id: int
+    sub_task_id: int
+
+
+def places_of(connection: Connection, attempt_ids: Iterable[UUID]) -> dict[UUID, Place]:
+    """The places of the attempts that are known."""
+    query = select(Attempt.attempt_id, Attempt.run_id, Attempt.sub_task_id)
+    rows = connection.execute(query.where(Attempt.attempt_id.in_(sorted(set(attempt_ids)))))
+    return {row.attempt_id: Place(row.run_id, row.sub_task_id) for row in rows}
+
+
+def settle(
+    work: WorkingSet, reports: Sequence[AttemptFinished], places: dict[UUID, Place], jitter: Callable[[], float]
+) -> dict[UUID, str | None]:
+    """Take the reports into account, in order. Returns, by attempt, why it was refused, or None where it counts.
+
+    The runs of `places` must be locked.
+    """
+    known = [report for report in reports if report.attempt_id in places]
+    work.load((places[report.attempt_id].sub_task_id for report in known), (report.attempt_id for report in known))
+    verdicts: dict[UUID, str | None] = {report.attempt_id: "this attempt is not known" for report in reports}
+    for report in known:
+        verdicts[report.attempt_id] = _settle_one(work, report, places[report.attempt_id], jitter())
+    return verdicts
+
+
+def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter: float) -> str | None:
+    event = AttemptEnded(report.cause, jitter)
+    decision = work.decide(place.run_id, event, place.sub_task_id, report.attempt_id, _details(report))
+    if decision.changes and work.attempts[report.attempt_id].state == AttemptState.COMPLETED:
+        artifacts = {name: to_plain(reference) for name, reference in report.artifacts.items()}
+        work.keep_artifacts(place.run_id, place.sub_task_id, artifacts)
+    return decision.refusal
+
+
+def _details(report: AttemptFinished) -> dict[str, object]:
+    return {
+        "cause": report.cause,
+        "message": report.message,
+        "exit_status": report.exit_status,
+        "signal": report.signal,
+        "peak_memory": report.peak_memory,
+        "log_key": report.log_key,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+    }

@@ -1,0 +1,265 @@
+"""The runs that one transaction has locked: facts in memory, decisions on them, and one flush of all that changed.
+
+Lock order: analysis, run, sub-task, attempt, outbox. Every event of a run goes through here, so that two of them can
+never look at the same counters at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+
+from shared import names
+from shared.core.decide import decide
+from shared.core.evolve import evolve
+from shared.core.facts import (
+    AnalysisMoved,
+    AttemptFacts,
+    AttemptMoved,
+    Change,
+    Decision,
+    Event,
+    Facts,
+    Instruction,
+    PublishTokens,
+    RunFacts,
+    RunMoved,
+    StageFacts,
+    StageQueued,
+    StopAttempts,
+    SubTaskFacts,
+    SubTaskMoved,
+    WaitingCancelled,
+)
+from shared.core.plan import Phase, SlotWeight
+from shared.core.retries import UNCOUNTED, Cause, RetryPolicy
+from shared.core.states import ANALYSIS, AnalysisStatus, AttemptState, RunState, SubTaskState, allows, move
+from shared.database.execution import Attempt, Run, StageRow, SubTask
+from shared.database.flush import Flush
+from shared.database.outbox import Posting
+from shared.database.resources import Analysis
+from shared.messages.catalogue import StopRun, Token
+
+
+@dataclass
+class LockedRun:
+    """A run under lock, with the analysis whose current run it may be."""
+
+    facts: RunFacts
+    row: Mapping[str, Any]
+    analysis_status: AnalysisStatus
+    is_current: bool
+
+
+@dataclass
+class WorkingSet:
+    """All that one transaction knows and has changed. Call `flush` before it commits."""
+
+    connection: Connection
+    policy: RetryPolicy
+    runs: dict[int, LockedRun] = field(default_factory=dict)
+    sub_tasks: dict[int, SubTaskFacts] = field(default_factory=dict)
+    attempts: dict[UUID, AttemptFacts] = field(default_factory=dict)
+    now: datetime = field(init=False)
+    _flush: Flush = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.connection.execute(select(func.now())).scalar_one()
+        self._flush = Flush(self.now)
+
+    def lock(self, run_ids: Iterable[int]) -> None:
+        """Lock analyses, then runs, each in ascending order, and load the stages. Unknown ids are left out."""
+        wanted = sorted(set(run_ids) - self.runs.keys())
+        if not wanted:
+            return
+        of_runs = select(Run.analysis_id).where(Run.id.in_(wanted))
+        analyses = select(Analysis.id, Analysis.status, Analysis.current_run_id).where(Analysis.id.in_(of_runs))
+        statuses = {
+            row.id: row
+            for row in self.connection.execute(analyses.order_by(Analysis.id).with_for_update(key_share=True))
+        }
+        runs = select(Run.__table__).where(Run.id.in_(wanted)).order_by(Run.id).with_for_update(key_share=True)
+        rows = [row._asdict() for row in self.connection.execute(runs)]
+        stages = self._stages(wanted)
+        for row in rows:
+            analysis = statuses[row["analysis_id"]]
+            self.runs[row["id"]] = LockedRun(
+                facts=_run_facts(row, stages.get(row["id"], ())),
+                row=row,
+                analysis_status=AnalysisStatus(analysis.status),
+                is_current=analysis.current_run_id == row["id"],
+            )
+
+    def load(self, sub_task_ids: Iterable[int], attempt_ids: Iterable[UUID] = ()) -> None:
+        """Load sub-tasks and attempts of locked runs."""
+        wanted = sorted(set(sub_task_ids) - self.sub_tasks.keys())
+        if wanted:
+            columns = (SubTask.id, SubTask.stage, SubTask.state, SubTask.attempt_id, SubTask.fence, SubTask.weight)
+            query = select(SubTask.run_id, SubTask.ended, *columns).where(SubTask.id.in_(wanted))
+            for row in self.connection.execute(query):
+                self.sub_tasks[row.id] = _sub_task_facts(row)
+                self._flush.run_of[row.id] = row.run_id
+        others = sorted(set(attempt_ids) - self.attempts.keys())
+        if others:
+            ends = select(Attempt.attempt_id, Attempt.state).where(Attempt.attempt_id.in_(others))
+            for each in self.connection.execute(ends):
+                self.attempts[each.attempt_id] = AttemptFacts(each.attempt_id, AttemptState(each.state))
+
+    def decide(
+        self,
+        run_id: int,
+        event: Event,
+        sub_task_id: int | None = None,
+        attempt_id: UUID | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Decision:
+        """Decide on the event and note what follows. `details` go into the attempt's row (shape: its columns)."""
+        run = self.runs[run_id]
+        sub_task = self.sub_tasks.get(sub_task_id) if sub_task_id is not None else None
+        attempt = self.attempts.get(attempt_id) if attempt_id is not None else None
+        facts = Facts(run.facts, sub_task, attempt)
+        decision = decide(facts, event, self.policy)
+        after = evolve(facts, decision.changes)
+        run.facts = after.run
+        if after.sub_task is not None:
+            self.sub_tasks[after.sub_task.sub_task_id] = after.sub_task
+        if after.attempt is not None:
+            self.attempts[after.attempt.attempt_id] = after.attempt
+        for change in decision.changes:
+            self._note(run, facts, change, details or {})
+        for instruction in decision.instructions:
+            self._instruct(run.facts, instruction)
+        return decision
+
+    def keep_artifacts(self, run_id: int, sub_task_id: int, artifacts: Mapping[str, Any]) -> None:
+        """Make an accepted result visible: to clients of the chunk list, and to the later stages if it is serial."""
+        self._flush.sub_tasks[sub_task_id]["artifacts"] = dict(artifacts)
+        stage = self.runs[run_id].facts.stages[self.sub_tasks[sub_task_id].stage]
+        if not stage.parallel:
+            self._flush.artifacts[run_id, stage.position] = dict(artifacts)
+
+    def add_stages(self, run_id: int, stages: tuple[StageFacts, ...]) -> None:
+        """Give a planned run its stages (their rows have been written)."""
+        run = self.runs[run_id]
+        run.facts = replace(run.facts, stages=stages)
+
+    def post(self, posting: Posting) -> None:
+        """Add a message to the outbox of this transaction."""
+        self._flush.postings.append(posting)
+
+    def insert_attempt(self, values: dict[str, Any]) -> None:
+        """Add an attempt's row."""
+        self._flush.new_attempts.append(values)
+
+    def flush(self) -> None:
+        """Write all that has changed."""
+        self._flush.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()})
+
+    def _stages(self, run_ids: list[int]) -> dict[int, tuple[StageFacts, ...]]:
+        query = select(StageRow.__table__).where(StageRow.run_id.in_(run_ids)).order_by(StageRow.position)
+        found: dict[int, tuple[StageFacts, ...]] = {}
+        for row in (each._asdict() for each in self.connection.execute(query)):
+            found[row["run_id"]] = (*found.get(row["run_id"], ()), _stage_facts(row))
+        return found
+
+    def _note(self, run: LockedRun, before: Facts, change: Change, details: Mapping[str, Any]) -> None:
+        flush, run_id = self._flush, run.facts.run_id
+        match change:
+            case SubTaskMoved() if before.sub_task is not None:
+                flush.sub_task(before.sub_task.sub_task_id).update(self._sub_task_values(before.sub_task, change))
+                flush.stages.add((run_id, before.sub_task.stage))
+            case AttemptMoved() if before.attempt is not None:
+                ended = {"state": change.after, "ended_at": self.now, **details}
+                flush.attempt(before.attempt.attempt_id).update(ended)
+            case StageQueued():
+                self._waiting_moved(run_id, SubTaskState.QUEUED, (SubTaskState.PENDING,), change.stage)
+                flush.queued_stages.append((run_id, change.stage))
+                flush.stages.add((run_id, change.stage))
+            case WaitingCancelled():
+                self._waiting_moved(run_id, SubTaskState.CANCELLED, (SubTaskState.PENDING, SubTaskState.QUEUED))
+                flush.cancelled_runs.append(run_id)
+                flush.stages.update((run_id, stage.position) for stage in run.facts.stages)
+            case RunMoved():
+                flush.moved_runs.add(run_id)
+            case AnalysisMoved():
+                self._move_analysis(run, change)
+
+    def _sub_task_values(self, before: SubTaskFacts, change: SubTaskMoved) -> dict[str, Any]:
+        after = self.sub_tasks[before.sub_task_id]
+        values: dict[str, Any] = {"state": change.after, "weight": after.weight, "ended": dict(after.ended)}
+        match change.after:
+            case SubTaskState.STARTED:
+                values |= {"attempt_id": change.attempt_id, "fence": after.fence}
+                values |= {"start_time": self.now, "not_before": None}
+            case SubTaskState.QUEUED:
+                values |= {"queue_time": self.now, "not_before": self.now + timedelta(seconds=change.delay)}
+                values["retried"] = change.ended_by is not None and change.ended_by not in UNCOUNTED
+            case _:
+                values["end_time"] = self.now
+        return values
+
+    def _waiting_moved(
+        self, run_id: int, after: SubTaskState, states: tuple[SubTaskState, ...], stage: int | None = None
+    ) -> None:
+        """Keep the sub-tasks in memory in step with what one statement will do to all of them."""
+        for sub_task_id, sub_task in self.sub_tasks.items():
+            mine = self._flush.run_of.get(sub_task_id) == run_id and stage in (None, sub_task.stage)
+            if mine and sub_task.state in states:
+                self.sub_tasks[sub_task_id] = replace(sub_task, state=after)
+                if sub_task_id in self._flush.sub_tasks:
+                    self._flush.sub_tasks[sub_task_id]["state"] = after
+
+    def _move_analysis(self, run: LockedRun, change: AnalysisMoved) -> None:
+        if not run.is_current or not allows(ANALYSIS, run.analysis_status, change.event):
+            return
+        run.analysis_status = move(ANALYSIS, run.analysis_status, change.event)
+        self._flush.analyses[run.facts.analysis_id] = (run.facts.run_id, run.analysis_status)
+
+    def _instruct(self, run: RunFacts, instruction: Instruction) -> None:
+        match instruction:
+            case PublishTokens():
+                later = self.now + timedelta(seconds=instruction.delay) if instruction.delay else None
+                token, queue = Token(instruction.queue), instruction.queue
+                self.post(Posting(token, queue, priority=run.priority, copies=instruction.count, not_before=later))
+            case StopAttempts():
+                self.post(Posting(StopRun(run.run_uuid), "", exchange=names.CONTROL_EXCHANGE, mandatory=False))
+
+
+def _run_facts(row: Mapping[str, Any], stages: tuple[StageFacts, ...]) -> RunFacts:
+    return RunFacts(
+        run_id=row["id"],
+        run_uuid=row["run_uuid"],
+        analysis_id=row["analysis_id"],
+        state=RunState(row["state"]),
+        priority=row["priority"],
+        stages=stages,
+    )
+
+
+def _stage_facts(row: Mapping[str, Any]) -> StageFacts:
+    counters = {state.lower(): row[state.lower()] for state in SubTaskState}
+    return StageFacts(
+        position=row["position"],
+        step=row["step"],
+        phase=Phase(row["phase"]),
+        queue=row["queue"],
+        size=row["size"],
+        parallel=row["parallel"],
+        optional=row["optional"],
+        **counters,
+    )
+
+
+def _sub_task_facts(row: Any) -> SubTaskFacts:
+    return SubTaskFacts(
+        sub_task_id=row.id,
+        stage=row.stage,
+        state=SubTaskState(row.state),
+        attempt_id=row.attempt_id,
+        fence=row.fence,
+        weight=SlotWeight(row.weight),
+        ended={Cause(cause): count for cause, count in row.ended.items()},
+    )

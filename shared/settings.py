@@ -1,0 +1,118 @@
+"""Settings read once from the environment, by the names of the reference. Source: oasis_api.md section 7."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import URL
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+class BadSetting(Exception):
+    """A setting cannot be used as it is."""
+
+    def __init__(self, name: str, value: str, wanted: str) -> None:
+        super().__init__(f"{name} is {value!r}: set it to {wanted}")
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of one section: `OASIS_{SECTION}_{NAME}` wins over `OASIS_{NAME}`; names are given without the prefix."""
+
+    section: str
+    environ: Mapping[str, str] = field(repr=False, default_factory=lambda: dict(os.environ))
+
+    def get(self, name: str) -> str | None:
+        """The option as it stands, or None where it is not set."""
+        for variable in (f"OASIS_{self.section}_{name}", f"OASIS_{name}"):
+            if variable in self.environ:
+                return self.environ[variable]
+        return None
+
+    def text(self, name: str, default: str) -> str:
+        """The option, or the default where it is absent or empty."""
+        return self.get(name) or default
+
+    def secret(self, name: str) -> str | None:
+        """The option, or what the file named by `{NAME}_FILE` holds, or None."""
+        path = self.get(f"{name}_FILE")
+        if path:
+            with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a settings path is text
+                return file.read().strip()
+        return self.get(name)
+
+    def integer(self, name: str, default: int, *, least: int = 0) -> int:
+        """A whole number of at least `least`."""
+        return self._parsed(name, default, lambda text: _at_least(int(text), least), f"a whole number from {least} on")
+
+    def seconds(self, name: str, default: float) -> float:
+        """A duration in seconds, above zero."""
+        return self._parsed(name, default, lambda text: _above_zero(float(text)), "a number of seconds above 0")
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """A yes or no."""
+        return self._parsed(name, default, _flag, "True or False")
+
+    def _parsed(self, name: str, default: T, parse: Callable[[str], T], wanted: str) -> T:
+        text = self.get(name)
+        if text is None:
+            return default
+        try:
+            return parse(text.strip())
+        except ValueError:
+            raise BadSetting(f"OASIS_{name}", text, wanted) from None
+
+
+def _at_least(value: int, least: int) -> int:
+    if value < least:
+        raise ValueError(value)
+    return value
+
+
+def _above_zero(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise ValueError(value)
+    return value
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError(text)
+
+
+def database_url(environ: Mapping[str, str]) -> URL:
+    """Where the database is: `OASIS_SERVER_DB_*`; a host that begins with `/` is the folder of a socket."""
+    options = Options("SERVER", environ)
+    host = options.text("DB_HOST", "127.0.0.1")
+    in_folder = host.startswith("/")
+    return URL.create(
+        "postgresql+psycopg",
+        username=options.text("DB_USER", "lossline"),
+        password=options.secret("DB_PASS"),
+        host=None if in_folder else host,
+        port=None if in_folder and options.get("DB_PORT") is None else options.integer("DB_PORT", 5432, least=1),
+        database=options.text("DB_NAME", "lossline"),
+        query={"host": host} if in_folder else {},
+    )
+
+
+def broker_url(environ: Mapping[str, str]) -> str:
+    """Where the broker is: `OASIS_CELERY_BROKER_URL` or `OASIS_BROKER_URL`, else put together from `OASIS_RABBIT_*`."""
+    options = Options("CELERY", environ)
+    whole = options.secret("BROKER_URL")
+    if whole:
+        return whole
+    user = quote(options.text("RABBIT_USER", "rabbit"), safe="")
+    password = quote(options.secret("RABBIT_PASS") or "rabbit", safe="")
+    host = options.text("RABBIT_HOST", "127.0.0.1")
+    return f"amqp://{user}:{password}@{host}:{options.integer('RABBIT_PORT', 5672, least=1)}/"
