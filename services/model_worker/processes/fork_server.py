@@ -1,0 +1,122 @@
+"""The fork server's program: import what steps need, then fork a guardian per request. Single-threaded, and it must be.
+
+    python -m services.model_worker.processes.fork_server <socket> <supervisor's pid> <module>…
+
+A request on the socket is one byte with four descriptors: the specification (a memory file), the lifeline, the output
+and the status pipe. There is no answer: the guardian speaks for itself on the status pipe. The end of the socket ends
+the server.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from services.model_worker.processes import prctl, proc
+from services.model_worker.processes.contract import (
+    Failed,
+    Message,
+    Ready,
+    Refused,
+    decode_spec,
+    encode_message,
+)
+from services.model_worker.processes.guardian import Descriptors, guard
+
+_DESCRIPTORS = 4
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Serve until the supervisor is gone.
+
+    Leaves by os._exit: exit handlers of what was imported take time and mean nothing here.
+    """
+    descriptor, parent, *preload = arguments
+    _belong_to(int(parent))
+    with socket.socket(fileno=int(descriptor)) as supervisor:
+        os.set_inheritable(supervisor.fileno(), False)
+        answer = _preload(preload)
+        with suppress(ConnectionError):
+            supervisor.sendall(encode_message(answer))
+        if isinstance(answer, Ready):
+            _serve(supervisor)
+    os._exit(0 if isinstance(answer, Ready) else 1)
+
+
+def _belong_to(parent: int) -> None:
+    """The end of the socket would only be seen after the imports; and only SIGKILL or that end stops the server."""
+    prctl.set_name("lossline-forks")
+    prctl.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the guardians
+
+
+def _preload(modules: Sequence[str]) -> Ready | Failed:
+    began = time.monotonic()
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception:  # noqa: BLE001 model code may raise anything; the supervisor gets the whole of it
+            return Failed(f"Importing {module} failed.\n{traceback.format_exc()}")
+    names = proc.threads()
+    if len(names) > 1:
+        return Failed(
+            f"Importing {', '.join(modules)} left threads running ({', '.join(names)}). A fork copies one "
+            "thread and the locks of all, so steps could hang. Start threads when they are needed, not at import."
+        )
+    # Collecting garbage writes to every object, and so would copy the shared pages in every child.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return Ready(pid=os.getpid(), seconds=time.monotonic() - began)
+
+
+def _serve(supervisor: socket.socket) -> None:
+    while True:
+        # One byte at a time: descriptors travel with their byte, and bytes of two requests are never read as one.
+        data, received, _, _ = socket.recv_fds(supervisor, 1, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            return
+        _fork_guardian(supervisor, received)
+
+
+def _fork_guardian(supervisor: socket.socket, received: list[int]) -> None:
+    specification, lifeline, output, status = received
+    try:
+        with open(specification, "rb", closefd=False) as file:
+            spec = decode_spec(file.read())
+        _flush()
+        if os.fork() == 0:
+            supervisor.close()
+            os.close(specification)
+            guard(spec, Descriptors(lifeline, output, status))
+    except OSError:
+        _refuse(status, Refused(traceback.format_exc()))
+    finally:
+        for descriptor in received:
+            os.close(descriptor)
+
+
+def _flush() -> None:
+    """What is buffered here would be written again by every child."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _refuse(status: int, message: Message) -> None:
+    with suppress(BrokenPipeError):
+        os.write(status, encode_message(message))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
