@@ -1,0 +1,1 @@
+"""What `lossline demo` shows and writes: live progress, loss tables in the console, a report in one HTML file."""
