@@ -1,0 +1,89 @@
+"""The process of a model worker: settings, log, resources, wiring, run. See supervisor.py for the order of shutdown."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from uuid import uuid4
+
+from services.model_worker.attempt import Workshop
+from services.model_worker.model_place import ModelPlaceError, component_versions, read_config, read_model_settings
+from services.model_worker.objects import ObjectCache
+from services.model_worker.processes import ForkServer, ProcessesError
+from services.model_worker.run_directory import own_directory
+from services.model_worker.settings import Settings
+from services.model_worker.supervisor import Supervisor
+from shared import names
+from shared.broker.aio_client import AsyncBroker
+from shared.broker.errors import BrokerError
+from shared.broker.port import OutgoingMessage
+from shared.messages.catalogue import RegisterModel
+from shared.messages.envelope import encode
+from shared.object_store import InvalidObjectStoreSettings, ObjectStoreError, open_object_store
+from shared.service import configure_logging, serve_health
+from shared.settings import BadSetting
+from shared.topology import PLATFORM, worker_topology
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run until drained. Exit status 0 after an ordered stop, 1 after a failure, 2 for a bad setting or model."""
+    configure_logging("model-worker", os.environ.get("OASIS_LOG_LEVEL", "INFO"))
+    try:
+        settings = Settings.read(os.environ)
+        registration = register(settings)
+    except (BadSetting, ModelPlaceError, InvalidObjectStoreSettings, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
+        return 2
+    try:
+        return asyncio.run(work(settings, registration))
+    except (BrokerError, ProcessesError, ObjectStoreError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
+        return 1
+
+
+async def work(settings: Settings, registration: RegisterModel) -> int:
+    """Wire and run the supervisor."""
+    worker_id = os.environ.get("LOSSLINE_WORKER_ID") or uuid4().hex
+    with (
+        own_directory(settings.base_directory, settings.queue) as directory,
+        open_object_store(settings.store) as store,
+    ):
+        async with (
+            ForkServer(base_directory=directory, environ=settings.step_environ) as forks,
+            AsyncBroker(settings.broker, f"worker-{worker_id}") as broker,
+        ):
+            await asyncio.to_thread(store.check)
+            await forks.ready()
+            await broker.declare(PLATFORM, timeout=30)
+            await broker.declare(worker_topology(worker_id, settings.queue))
+            cache = ObjectCache(store, directory / "objects")
+            supervisor = Supervisor(Workshop(worker_id, settings, directory, store, cache, forks), broker)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, supervisor.draining.set)
+            if settings.register:
+                await broker.publish(OutgoingMessage("", names.MONITOR_QUEUE, encode(registration)))
+            with serve_health(settings.health_port, supervisor.not_ready):
+                log.info("Serving", extra={"worker": worker_id, "queue": settings.queue, "slots": settings.slots})
+                await supervisor.run(settings.queue)
+    return 0
+
+
+def register(settings: Settings) -> RegisterModel:
+    """What the worker says of its model at start."""
+    place = settings.place
+    return RegisterModel(
+        supplier_id=place.supplier_id,
+        model_id=place.model_id,
+        version_id=place.version_id,
+        run_mode=settings.run_mode,
+        settings=read_model_settings(place),
+        versions=component_versions(settings.step_environ),
+        oasislmf_config=read_config(place.config_path),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

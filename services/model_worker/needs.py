@@ -1,0 +1,46 @@
+"""Which files each step reads, so that no attempt fetches what it does not need. Pure."""
+
+from collections.abc import Mapping
+
+_EXPOSURE = frozenset(
+    {
+        "location_file",
+        "accounts_file",
+        "reinsurance_info_file",
+        "reinsurance_scope_file",
+        "currency_conversion_json",
+        "settings_file",
+        "pre_location",
+        "pre_account",
+        "pre_reinsinfo",
+        "pre_reinsscope",
+    }
+)
+_INPUTS = frozenset({"params", "settings_file", "input_file", "output_location"})
+
+NEEDS: Mapping[str, frozenset[str]] = {
+    "prepare-input-generation-params": _EXPOSURE,
+    "pre-analysis-hook": _EXPOSURE | {"params"},
+    "prepare-keys-file": _EXPOSURE | {"params"},
+    "collect-keys": frozenset({"params"}),
+    "write-input-files": _EXPOSURE | {"params", "keys_data"},
+    "prepare-losses-generation-params": frozenset({"settings_file"}),
+    "prepare-losses-generation-directory": _INPUTS,
+    "generate-losses-chunk": frozenset({"params", "run_location"}),
+    "generate-losses-output": _INPUTS | {"run_location"},
+}
+"""Names among a grant's files, by step. The chunks' files are all fetched by the step after them."""
+
+WITH_DATA_FILES = frozenset(
+    {
+        "prepare-input-generation-params",
+        "pre-analysis-hook",
+        "prepare-keys-file",
+        "write-input-files",
+        "prepare-losses-generation-params",
+        "prepare-losses-generation-directory",
+        "generate-losses-chunk",
+        "generate-losses-output",
+    }
+)
+"""Steps that place the user's data files."""

@@ -1,0 +1,82 @@
+"""Settings of a model worker, read once. Source: oasis_api.md section 7.3."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.model_worker.model_place import find_model_place
+from services.model_worker.step_contract import ModelPlace
+from shared import names
+from shared.object_store import ObjectStoreSettings
+from shared.settings import BadSetting, Options, broker_url
+
+SECRET_WORDS = ("PASS", "SECRET", "BROKER_URL", "ACCESS_KEY", "TOKEN", "CREDENTIAL", "_DB_")
+"""A variable of the worker with one of these in its name is not handed to model code."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Durations in seconds."""
+
+    place: ModelPlace
+    run_mode: str
+    broker: str = field(repr=False)
+    store: ObjectStoreSettings = field(repr=False)
+    slots: int
+    base_directory: Path
+    step_environ: Mapping[str, str] = field(repr=False)
+    register: bool = True
+    keep_local_data: bool = False
+    keep_remote_data: bool = False
+    debug: bool = False
+    health_port: int = 0
+    beat_every: float = 2.0
+    claim_again_after: float = 5.0
+    stop_grace: float = 5.0
+    drain_for: float = 30.0
+    self_fence: float = 300.0
+    log_every: float = 3.0
+
+    @property
+    def queue(self) -> str:
+        """The model queue that this worker serves."""
+        place = self.place
+        return names.model_queue(place.supplier_id, place.model_id, place.version_id, self.run_mode)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """From the environment. Raises BadSetting, ModelPlaceError, InvalidObjectStoreSettings."""
+        options = Options("WORKER", environ)
+        run_mode = options.text("RUN_MODE", "v2").upper()
+        if run_mode != "V2":
+            raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v2, which is what this worker serves")
+        return cls(
+            place=find_model_place(environ),
+            run_mode=run_mode,
+            broker=broker_url(environ),
+            store=ObjectStoreSettings.from_lookup(options.get),
+            slots=_slots(environ),
+            base_directory=Path(options.text("BASE_RUN_DIR", "/tmp/run")),  # noqa: S108 - the reference's default
+            step_environ=without_secrets(environ),
+            register=not options.flag("DISABLE_WORKER_REG", default=False),
+            keep_local_data=options.flag("KEEP_LOCAL_DATA", default=False),
+            keep_remote_data=options.flag("KEEP_REMOTE_DATA", default=False),
+            debug=options.flag("DEBUG", default=False),
+            health_port=options.integer("HEALTH_PORT", 0),
+            stop_grace=options.seconds("STOP_GRACE", 5.0),
+            drain_for=options.seconds("DRAIN_FOR", 30.0),
+            self_fence=options.seconds("SELF_FENCE", 300.0),
+        )
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment that model code may see."""
+    return {name: value for name, value in environ.items() if not any(word in name for word in SECRET_WORDS)}
+
+
+def _slots(environ: Mapping[str, str]) -> int:
+    """`OASIS_CELERY_CONCURRENCY`, or the cores that this process may use."""
+    if not environ.get("OASIS_CELERY_CONCURRENCY"):
+        return len(os.sched_getaffinity(0))
+    return Options("CELERY", environ).integer("CONCURRENCY", 1, least=1)

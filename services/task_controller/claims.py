@@ -1,0 +1,129 @@
+"""Handing out work: which sub-task a claim gets, and what the grant says."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, func, or_, select
+
+from services.task_controller.grants import write_grants
+from shared.core.facts import WorkGranted
+from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState, SubTaskState
+from shared.database.execution import Attempt, Run, SubTask
+from shared.database.working_set import WorkingSet
+from shared.messages.catalogue import ClaimAnswered, ClaimWork, Grant
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sub-task that is ready, or that a claim has been granted before."""
+
+    sub_task_id: int
+    run_id: int
+    attempt_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the claims of a batch may get: by queue, best first, and by claim for those that are asked again."""
+
+    ready: Mapping[str, list[Candidate]]
+    repeated: Mapping[UUID, Candidate]
+
+    @property
+    def run_ids(self) -> set[int]:
+        """The runs to lock before anything is granted."""
+        ready = (candidate for queue in self.ready.values() for candidate in queue)
+        return {candidate.run_id for candidate in (*ready, *self.repeated.values())}
+
+
+def find_candidates(connection: Connection, claims: Sequence[ClaimWork]) -> Candidates:
+    """The best ready sub-tasks for the claims: priority, then the run requested first, then the later stage."""
+    if not claims:
+        return Candidates({}, {})
+    repeated = _granted_before(connection, [claim.claim_id for claim in claims])
+    wanted = Counter(claim.queue for claim in claims if claim.claim_id not in repeated)
+    return Candidates({queue: _ready(connection, queue, count) for queue, count in wanted.items()}, repeated)
+
+
+def grant(work: WorkingSet, claims: Sequence[ClaimWork], candidates: Candidates, lease: float) -> list[ClaimAnswered]:
+    """Answer every claim. The runs of the candidates must be locked; `lease` in seconds."""
+    offered = [candidate for queue in candidates.ready.values() for candidate in queue]
+    work.load(candidate.sub_task_id for candidate in (*offered, *candidates.repeated.values()))
+    left = {queue: list(ready) for queue, ready in candidates.ready.items()}
+    granted: dict[UUID, Candidate] = {}
+    for claim in {claim.claim_id: claim for claim in claims}.values():
+        if claim.claim_id in candidates.repeated:
+            found = _again(work, candidates.repeated[claim.claim_id])
+        else:
+            found = _next(work, claim, left.get(claim.queue, []), lease)
+        if found is not None:
+            granted[claim.claim_id] = found
+    grants = write_grants(work, [candidate.sub_task_id for candidate in granted.values()], lease)
+    return [ClaimAnswered(claim.claim_id, _grant_of(granted.get(claim.claim_id), grants)) for claim in claims]
+
+
+def _grant_of(candidate: Candidate | None, grants: Mapping[int, Grant]) -> Grant | None:
+    return grants.get(candidate.sub_task_id) if candidate is not None else None
+
+
+def _granted_before(connection: Connection, claim_ids: list[UUID]) -> dict[UUID, Candidate]:
+    columns = (Attempt.claim_id, Attempt.sub_task_id, Attempt.run_id, Attempt.attempt_id)
+    rows = connection.execute(select(*columns).where(Attempt.claim_id.in_(claim_ids)))
+    return {row.claim_id: Candidate(row.sub_task_id, row.run_id, row.attempt_id) for row in rows}
+
+
+def _ready(connection: Connection, queue: str, count: int) -> list[Candidate]:
+    due = or_(SubTask.not_before.is_(None), SubTask.not_before <= func.now())
+    query = (
+        select(SubTask.id, SubTask.run_id)
+        .join(Run, Run.id == SubTask.run_id)
+        .where(SubTask.queue == queue, SubTask.state == SubTaskState.QUEUED, due, Run.state == RunState.ACTIVE)
+        .order_by(SubTask.priority.desc(), SubTask.requested_at, SubTask.run_id, SubTask.stage.desc(), SubTask.id)
+        .limit(count)
+    )
+    return [Candidate(row.id, row.run_id) for row in connection.execute(query)]
+
+
+def _again(work: WorkingSet, before: Candidate) -> Candidate | None:
+    """The grant that a claim got before, while that attempt lives."""
+    if before.attempt_id is None or before.run_id not in work.runs:
+        return None
+    work.load((before.sub_task_id,), (before.attempt_id,))
+    lives = work.attempts[before.attempt_id].state in LIVE_ATTEMPTS
+    is_newest = work.sub_tasks[before.sub_task_id].attempt_id == before.attempt_id
+    active = work.runs[before.run_id].facts.state == RunState.ACTIVE
+    return before if lives and is_newest and active else None
+
+
+def _next(work: WorkingSet, claim: ClaimWork, left: list[Candidate], lease: float) -> Candidate | None:
+    while left:
+        candidate = left.pop(0)
+        if candidate.run_id not in work.runs:
+            continue
+        attempt_id = uuid4()
+        decision = work.decide(candidate.run_id, WorkGranted(attempt_id), candidate.sub_task_id)
+        if decision.refusal is None:
+            work.insert_attempt(_attempt(work, claim, candidate, attempt_id, lease))
+            return candidate
+    return None
+
+
+def _attempt(
+    work: WorkingSet, claim: ClaimWork, candidate: Candidate, attempt_id: UUID, lease: float
+) -> dict[str, Any]:
+    return {
+        "attempt_id": attempt_id,
+        "claim_id": claim.claim_id,
+        "sub_task_id": candidate.sub_task_id,
+        "run_id": candidate.run_id,
+        "fence": work.sub_tasks[candidate.sub_task_id].fence,
+        "worker_id": claim.worker_id,
+        "slot": claim.slot,
+        "state": AttemptState.GRANTED,
+        "granted_at": work.now,
+        "lease_until": work.now + timedelta(seconds=lease),
+    }

@@ -1,0 +1,119 @@
+"""The main loop: messages that wait together are handled and committed together, then answered, then acknowledged."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from services.task_controller.handlers import HANDLERS, Reply, handle
+from services.task_controller.settings import Settings
+from shared import names
+from shared.broker.delays import backoff
+from shared.broker.errors import BrokerUnavailable
+from shared.broker.port import BrokerPort, Delivery, OutgoingMessage
+from shared.codec import Unreadable
+from shared.core.retries import Cause
+from shared.database.transactions import in_working_set
+from shared.database.working_set import WorkingSet
+from shared.messages.catalogue import AttemptFinished, Message
+from shared.messages.envelope import decode, encode
+from shared.messages.parking import attempt_named_in, parked
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A delivery and what it says."""
+
+    delivery: Delivery
+    message: Message
+
+
+class Intake:
+    """Consumes commands and reports until told to stop."""
+
+    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings) -> None:
+        self._engine = engine
+        self._broker = broker
+        self._settings = settings
+        self.consumer = broker.consume(names.TASK_CONTROLLER_QUEUE, prefetch=4 * settings.batch)
+
+    def run(self, stopping: Event) -> None:
+        """Until `stopping` is set; what was taken is finished first."""
+        delays = backoff()
+        while not stopping.is_set():
+            deliveries = self.consumer.take(self._settings.batch, timeout=0.5)
+            if not deliveries:
+                continue
+            try:
+                self._handle(deliveries)
+                delays = backoff()
+            except (OperationalError, BrokerUnavailable) as error:
+                log.warning("Cannot commit; the messages go back", extra={"reason": str(error)})
+                self.consumer.nack(deliveries)
+                stopping.wait(next(delays))
+
+    def _handle(self, deliveries: Sequence[Delivery]) -> None:
+        reads = [read for delivery in deliveries if (read := self._read(delivery)) is not None]
+        self._answer(self._commit(reads))
+        self.consumer.ack(deliveries)
+
+    def _commit(self, reads: Sequence[Read]) -> list[Reply]:
+        try:
+            return self._transact([read.message for read in reads])
+        except OperationalError:
+            raise
+        except Exception:
+            if len(reads) == 1:
+                log.exception("A message cannot be handled", extra={"message_type": type(reads[0].message).__name__})
+                self._park(reads[0].delivery, "it cannot be handled; see the log of the task controller")
+                return []
+            return [reply for read in reads for reply in self._commit([read])]
+
+    def _transact(self, messages: Sequence[Message]) -> list[Reply]:
+        def work(working_set: WorkingSet) -> list[Reply]:
+            return handle(working_set, self._settings, messages)
+
+        return in_working_set(self._engine, self._settings.policy, work) if messages else []
+
+    def _read(self, delivery: Delivery) -> Read | None:
+        try:
+            message = decode(delivery.body)
+        except Unreadable as error:
+            return self._unreadable(delivery, str(error))
+        if type(message) not in HANDLERS:
+            self._park(delivery, f"the task controller does not handle {type(message).__name__}")
+            return None
+        return Read(delivery, message)
+
+    def _unreadable(self, delivery: Delivery, reason: str) -> Read | None:
+        """Park it; a result that cannot be read also ends its attempt, counted, so that its run goes on."""
+        self._park(delivery, reason)
+        named = attempt_named_in(delivery.body)
+        if named is None:
+            return None
+        attempt_id, worker_id = named
+        message = f"the result of the worker cannot be read: {reason}"
+        return Read(delivery, AttemptFinished(attempt_id, worker_id, Cause.UNREADABLE, message))
+
+    def _park(self, delivery: Delivery, reason: str) -> None:
+        log.error("Parked a message", extra={"reason": reason, "queue": names.TASK_CONTROLLER_QUEUE})
+        self._broker.publish([parked(delivery.body, names.TASK_CONTROLLER_QUEUE, reason)])
+
+    def _answer(self, replies: Sequence[Reply]) -> None:
+        send_replies(self._broker.publish_unconfirmed, replies)
+
+
+def send_replies(publish: Callable[[Sequence[OutgoingMessage]], None], replies: Sequence[Reply]) -> None:
+    """Answer workers; an answer that is lost is asked for again."""
+    if replies:
+        publish(
+            [
+                OutgoingMessage("", reply.queue, encode(reply.message), persistent=False, mandatory=False)
+                for reply in replies
+            ]
+        )

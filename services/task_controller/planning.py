@@ -1,0 +1,124 @@
+"""Turning a requested run into stages and sub-tasks."""
+
+import logging
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from shared.codec import from_plain
+from shared.core.chunking import ChunkingError, lookup_chunks, loss_chunks
+from shared.core.facts import RunPlanned, RunUnplannable, StageFacts
+from shared.core.inputs import ChunkingFacts
+from shared.core.plan import Phase, Stage, plan_run, sub_tasks_of
+from shared.core.states import RunKind, RunState, SubTaskState
+from shared.database.execution import Run, StageRow, SubTask
+from shared.database.resources import Analysis
+from shared.database.working_set import WorkingSet
+
+log = logging.getLogger(__name__)
+
+
+def plan(work: WorkingSet, run_id: int) -> None:
+    """Write all sub-tasks of a (locked) REQUESTED run and make the first ready; leave a run in another state alone."""
+    run = work.runs.get(run_id)
+    if run is None or run.facts.state != RunState.REQUESTED:
+        return
+    kind = RunKind(run.row["kind"])
+    try:
+        lookups, losses = chunk_counts(kind, from_plain(ChunkingFacts, run.row["facts"]))
+        stages = plan_run(kind, run.row["model_queue"], lookups, losses)
+    except (ChunkingError, ValueError) as error:
+        _refuse(work, run_id, kind, str(error))
+        return
+    _write_stages(work, run_id, stages)
+    _write_sub_tasks(work, run_id, stages)
+    _write_counts(work, run_id, lookups, losses)
+    work.add_stages(run_id, tuple(_facts_of(stage) for stage in stages))
+    work.decide(run_id, RunPlanned())
+    extra = {"run": run_id, "analysis": run.facts.analysis_id, "sub_tasks": sum(stage.size for stage in stages)}
+    log.info("Planned a run", extra=extra)
+
+
+def chunk_counts(kind: RunKind, facts: ChunkingFacts) -> tuple[int | None, int | None]:
+    """Lookup and loss chunks that the kind of run needs. Raises ChunkingError."""
+    with_inputs = kind in (RunKind.GENERATE_INPUTS, RunKind.GENERATE_AND_RUN)
+    with_losses = kind in (RunKind.GENERATE_LOSSES, RunKind.GENERATE_AND_RUN)
+    return (
+        lookup_chunks(facts.options, facts.location_rows or 0) if with_inputs else None,
+        loss_chunks(facts.options, facts.events) if with_losses else None,
+    )
+
+
+def _refuse(work: WorkingSet, run_id: int, kind: RunKind, reason: str) -> None:
+    log.warning("A run cannot be planned", extra={"run": run_id, "reason": reason})
+    work.connection.execute(update(Run).where(Run.id == run_id).values(error=reason))
+    phase = Phase.LOSSES if kind == RunKind.GENERATE_LOSSES else Phase.INPUTS
+    work.decide(run_id, RunUnplannable(phase))
+
+
+def _facts_of(stage: Stage) -> StageFacts:
+    return StageFacts(
+        position=stage.position,
+        step=stage.step,
+        phase=stage.phase,
+        queue=stage.queue,
+        size=stage.size,
+        parallel=stage.parallel,
+        optional=stage.optional,
+        pending=stage.size,
+    )
+
+
+def _write_stages(work: WorkingSet, run_id: int, stages: tuple[Stage, ...]) -> None:
+    rows = [
+        {
+            "run_id": run_id,
+            "position": stage.position,
+            "step": stage.step,
+            "phase": stage.phase,
+            "queue": stage.queue,
+            "parallel": stage.parallel,
+            "optional": stage.optional,
+            "size": stage.size,
+            "pending": stage.size,
+        }
+        for stage in stages
+    ]
+    work.connection.execute(insert(StageRow), rows)
+
+
+def _write_sub_tasks(work: WorkingSet, run_id: int, stages: tuple[Stage, ...]) -> None:
+    run = work.runs[run_id]
+    common: dict[str, Any] = {
+        "run_id": run_id,
+        "priority": run.facts.priority,
+        "requested_at": run.row["requested_at"],
+        "state": SubTaskState.PENDING,
+    }
+    rows = [
+        common
+        | {
+            "stage": planned.stage,
+            "chunk": planned.chunk,
+            "slug": planned.slug,
+            "name": planned.name,
+            "queue": planned.queue,
+            "weight": planned.weight,
+        }
+        for planned in sub_tasks_of(stages)
+    ]
+    work.connection.execute(insert(SubTask), rows)
+
+
+def _write_counts(work: WorkingSet, run_id: int, lookups: int | None, losses: int | None) -> None:
+    work.connection.execute(update(Run).where(Run.id == run_id).values(lookup_chunks=lookups, loss_chunks=losses))
+    counts = {name: count for name, count in (("lookup_chunks", lookups), ("analysis_chunks", losses)) if count}
+    analysis_id = work.runs[run_id].facts.analysis_id
+    of_current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
+    work.connection.execute(update(Analysis).where(of_current).values(**counts))
+
+
+def requested_runs(work: WorkingSet) -> list[int]:
+    """Runs that still wait for a plan, oldest first."""
+    query = select(Run.id).where(Run.state == RunState.REQUESTED, Run.ended_at.is_(None)).order_by(Run.id)
+    return list(work.connection.scalars(query))

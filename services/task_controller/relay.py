@@ -1,0 +1,102 @@
+"""The relay: publishes every outbox row, confirmed, and marks it sent. NOTIFY wakes it; a row may wait for its time."""
+
+import logging
+from collections.abc import Sequence
+from threading import Event
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, Row, func, or_, select, update
+from sqlalchemy.exc import OperationalError
+
+from shared.broker.delays import backoff
+from shared.broker.errors import BrokerError
+from shared.broker.port import BrokerPort, Outcome, OutgoingMessage
+from shared.broker.topology import Topology
+from shared.database.execution import Outbox
+from shared.database.outbox import CHANNEL
+from shared.topology import work_queue
+
+log = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 200
+_LOOK_EVERY = 1.0
+
+
+class Relay:
+    """Publishes until told to stop. Several may run: each takes rows that no other has."""
+
+    def __init__(self, engine: Engine, broker: BrokerPort) -> None:
+        self._engine = engine
+        self._broker = broker
+
+    def run(self, stopping: Event) -> None:
+        """Until `stopping` is set."""
+        delays = backoff()
+        while not stopping.is_set():
+            try:
+                with self._listen() as listening:
+                    self._follow(listening, stopping)
+                    delays = backoff()
+            except (OperationalError, psycopg.OperationalError, BrokerError) as error:
+                log.warning("The relay waits", extra={"reason": str(error)})
+                stopping.wait(next(delays))
+
+    def relay_once(self) -> int:
+        """Publish the rows that are due and unsent. Returns how many there were."""
+        with self._engine.begin() as connection:
+            due = or_(Outbox.not_before.is_(None), Outbox.not_before <= func.now())
+            query = select(Outbox.__table__).where(Outbox.sent_at.is_(None), due).order_by(Outbox.id)
+            rows = connection.execute(query.limit(_ROWS_AT_ONCE).with_for_update(skip_locked=True)).all()
+            sent = self._publish(rows)
+            if sent:
+                connection.execute(update(Outbox).where(Outbox.id.in_(sent)).values(sent_at=func.now()))
+            return len(rows)
+
+    def _listen(self) -> psycopg.Connection[Any]:
+        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = psycopg.connect(url, autocommit=True, application_name="lossline-relay")
+        connection.execute(f"LISTEN {CHANNEL}")
+        return connection
+
+    def _follow(self, listening: psycopg.Connection[Any], stopping: Event) -> None:
+        while not stopping.is_set():
+            while self.relay_once() == _ROWS_AT_ONCE:
+                continue
+            for _ in listening.notifies(timeout=_LOOK_EVERY, stop_after=1):
+                continue
+
+    def _publish(self, rows: Sequence[Row[Any]]) -> list[int]:
+        """Publish the copies of every row. Returns the ids of the rows that need no repeating."""
+        messages = [_message(row) for row in rows for _ in range(row.copies)]
+        if not messages:
+            return []
+        results = self._broker.publish(messages)
+        self._declare_missing({m.routing_key for m, r in zip(messages, results, strict=True) if _missing(m, r.outcome)})
+        lost = {m.headers["outbox"] for m, r in zip(messages, results, strict=True) if _to_repeat(m, r.outcome)}
+        return [row.id for row in rows if str(row.id) not in lost]
+
+    def _declare_missing(self, queues: set[str]) -> None:
+        """A queue of tokens must be there before any worker has connected."""
+        if queues:
+            log.info("Declaring queues", extra={"queues": sorted(queues)})
+            self._broker.declare(Topology(queues=tuple(work_queue(name) for name in sorted(queues))))
+
+
+def _message(row: Row[Any]) -> OutgoingMessage:
+    return OutgoingMessage(
+        row.exchange,
+        row.routing_key,
+        row.body,
+        priority=row.priority,
+        mandatory=row.mandatory,
+        headers={"outbox": str(row.id)},
+    )
+
+
+def _missing(message: OutgoingMessage, outcome: Outcome) -> bool:
+    return outcome is Outcome.RETURNED and message.exchange == ""
+
+
+def _to_repeat(message: OutgoingMessage, outcome: Outcome) -> bool:
+    return outcome is not Outcome.CONFIRMED and (message.mandatory or outcome is not Outcome.RETURNED)

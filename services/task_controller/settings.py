@@ -1,0 +1,36 @@
+"""Settings of the task controller, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import URL
+
+from shared.core.retries import RetryPolicy
+from shared.settings import Options, broker_url, database_url
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Durations in seconds."""
+
+    database: URL
+    broker: str = field(repr=False)
+    health_port: int = 0
+    lease: float = 10.0
+    reconcile_every: float = 3.0
+    reaper_looks_every: float = 1.0
+    batch: int = 256
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """From the environment. Raises BadSetting."""
+        options = Options("TASK_CONTROLLER", environ)
+        return cls(
+            database=database_url(environ),
+            broker=broker_url(environ),
+            health_port=options.integer("HEALTH_PORT", 0),
+            lease=options.seconds("LEASE", 10.0),
+            reconcile_every=options.seconds("RECONCILE_EVERY", 3.0),
+            reaper_looks_every=options.seconds("REAPER_LOOKS_EVERY", 1.0),
+        )
