@@ -5,12 +5,14 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from uuid import uuid4
 
 from services.model_worker.attempt import Workshop
 from services.model_worker.model_place import ModelPlaceError, component_versions, read_config, read_model_settings
 from services.model_worker.objects import ObjectCache
 from services.model_worker.processes import ForkServer, ProcessesError
+from services.model_worker.processes.registry import REGISTRY, REGISTRY_VARIABLE
 from services.model_worker.run_directory import own_directory
 from services.model_worker.settings import Settings
 from services.model_worker.supervisor import Supervisor
@@ -46,13 +48,14 @@ def main() -> int:
 
 async def work(settings: Settings, registration: RegisterModel) -> int:
     """Wire and run the supervisor."""
-    worker_id = os.environ.get("LOSSLINE_WORKER_ID") or uuid4().hex
+    worker_id = uuid4().hex
+    tell_launcher(os.environ.get("LOSSLINE_WORKER_ID_FILE"), worker_id)
     with (
         own_directory(settings.base_directory, settings.queue) as directory,
         open_object_store(settings.store) as store,
     ):
         async with (
-            ForkServer(base_directory=directory, environ=settings.step_environ) as forks,
+            ForkServer(preload_of(settings), base_directory=directory, environ=settings.step_environ) as forks,
             AsyncBroker(settings.broker, f"worker-{worker_id}") as broker,
         ):
             await asyncio.to_thread(store.check)
@@ -69,6 +72,17 @@ async def work(settings: Settings, registration: RegisterModel) -> int:
                 log.info("Serving", extra={"worker": worker_id, "queue": settings.queue, "slots": settings.slots})
                 await supervisor.run(settings.queue)
     return 0
+
+
+def preload_of(settings: Settings) -> tuple[str, ...]:
+    """What the fork server imports: the steps, and what runs them."""
+    return settings.step_environ.get(REGISTRY_VARIABLE, REGISTRY), "services.model_worker.processes.step_runner"
+
+
+def tell_launcher(path: str | None, worker_id: str) -> None:
+    """Let whoever started this process know its incarnation, for the report of its death."""
+    if path:
+        Path(path).write_text(f"{os.getpid()} {worker_id}", encoding="utf-8")
 
 
 def register(settings: Settings) -> RegisterModel:

@@ -5,12 +5,14 @@ Exit status 0 when the step completed, 1 when it did not; result.json says which
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from services.model_worker.processes.registry import REGISTRY, REGISTRY_VARIABLE
 from services.model_worker.processes.step_codec import (
     RESULT_NAME,
     Outcome,
@@ -24,7 +26,6 @@ from services.model_worker.steps.errors import NoKeysError
 
 Step = Callable[[StepContext], StepResult]
 
-_REGISTRY = "services.model_worker.steps.registry"
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -58,7 +59,7 @@ def _report(spec_path: Path, steps: Mapping[str, Step] | None) -> StepReport:
 
 def _worker_steps() -> Mapping[str, Step]:
     # Late: it imports oasislmf, which another registry may not need.
-    return cast("Mapping[str, Step]", importlib.import_module(_REGISTRY).STEPS)
+    return cast("Mapping[str, Step]", importlib.import_module(os.environ.get(REGISTRY_VARIABLE, REGISTRY)).STEPS)
 
 
 def _checked(artifacts: Mapping[str, Path]) -> dict[str, Path]:

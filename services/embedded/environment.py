@@ -1,0 +1,78 @@
+"""The environments of the services on this machine. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from services.embedded.models import ModelDirectory
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "NO_PROXY")
+"""What services get of the environment of the command; OASIS_* of users reach model code too."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """The administrator of the embedded default. It listens on this machine only."""
+
+    username: str = "admin"
+    password: str = "password"  # noqa: S105 - the default of the reference, for localhost only
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where everything is that the services talk to."""
+
+    database: str = field(repr=False)
+    broker: str = field(repr=False)
+    objects: Path
+    secret_key: str = field(repr=False)
+    kernel_cache: Path
+    login: Login = Login()
+    keep: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def common(self) -> dict[str, str]:
+        """What every service gets."""
+        return {
+            **{name: value for name, value in self.keep.items() if name in _KEPT or name.startswith("OASIS_")},
+            "OASIS_BROKER_URL": self.broker,
+            "OASIS_STORAGE_TYPE": "local-fs",
+            "OASIS_MEDIA_ROOT": str(self.objects),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def with_database(self) -> dict[str, str]:
+        """What services with a database get."""
+        url = make_url(self.database)
+        return self.common() | {
+            "OASIS_SERVER_DB_HOST": str(url.query["host"]) if "host" in url.query else str(url.host),
+            "OASIS_SERVER_DB_NAME": str(url.database),
+            "OASIS_SERVER_DB_USER": str(url.username),
+            **({"OASIS_SERVER_DB_PASS": str(url.password)} if url.password else {}),
+            **({"OASIS_SERVER_DB_PORT": str(url.port)} if url.port else {}),
+        }
+
+    def of_api(self, host: str, port: int) -> dict[str, str]:
+        """What the API gets."""
+        return self.with_database() | {
+            "OASIS_API_HOST": host,
+            "OASIS_API_PORT": str(port),
+            "OASIS_SERVER_SECRET_KEY": self.secret_key,
+            "OASIS_SERVICE_USERNAME_OR_ID": self.login.username,
+            "OASIS_SERVICE_PASSWORD_OR_SECRET": self.login.password,
+        }
+
+    def of_worker(self, model: ModelDirectory, slots: int, run: Path, id_file: Path) -> dict[str, str]:
+        """What a worker of the model gets."""
+        return self.common() | {
+            "OASIS_MODEL_SUPPLIER_ID": model.supplier_id,
+            "OASIS_MODEL_ID": model.model_id,
+            "OASIS_MODEL_VERSION_ID": model.version_id,
+            "OASIS_RUN_MODE": "v2",
+            "OASIS_MODEL_DATA_DIRECTORY": str(model.path),
+            "OASIS_CELERY_CONCURRENCY": str(slots),
+            "OASIS_BASE_RUN_DIR": str(run),
+            "NUMBA_CACHE_DIR": str(self.kernel_cache),
+            "LOSSLINE_WORKER_ID_FILE": str(id_file),
+        }

@@ -1,0 +1,57 @@
+"""Compiled kernels: the first run on a machine compiles them, once, into a folder that is kept."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from services.embedded.errors import EmbeddedError
+
+
+class WarmupFailed(EmbeddedError):
+    """The kernels of oasislmf could not be compiled."""
+
+
+def kernel_cache(environ: Mapping[str, str], home: Path) -> Path:
+    """`NUMBA_CACHE_DIR` where it is set, else a folder of ours."""
+    return Path(environ.get("NUMBA_CACHE_DIR") or home / "cache" / "numba")
+
+
+def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
+    """Compile what is not compiled yet; `waiting` is told every half second for how many seconds it has been going on.
+
+    Returns whether there was anything to do. Raises WarmupFailed.
+    """
+    marker = cache / f"warm-oasislmf-{version('oasislmf')}-numba-{version('numba')}-python-{sys.hexversion:x}"
+    if marker.exists():
+        return False
+    cache.mkdir(parents=True, exist_ok=True)
+    log_path = cache / "warmup.log"
+    began = time.monotonic()
+    with log_path.open("wb") as log, _warmup(cache, log.fileno()) as process:
+        try:
+            while not _ended(process):
+                waiting(time.monotonic() - began)
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        raise WarmupFailed(f"`oasislmf warmup` ended with status {process.returncode}; its output is in {log_path}.")
+    marker.touch()
+    return True
+
+
+def _warmup(cache: Path, output: int) -> subprocess.Popen[bytes]:
+    environ = dict(os.environ) | {"NUMBA_CACHE_DIR": str(cache)}
+    command = [str(Path(sys.executable).with_name("oasislmf")), "warmup"]
+    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(0.5)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

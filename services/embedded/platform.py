@@ -1,0 +1,181 @@
+"""All of Lossline on this machine: database, broker, services and workers, started in order and stopped in order."""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import make_url
+
+from services.embedded.deaths import DeathReporter
+from services.embedded.environment import Login, Surroundings
+from services.embedded.layout import Layout
+from services.embedded.models import ModelDirectory
+from services.embedded.ports import check_port_free, free_port
+from services.embedded.postgres import EmbeddedPostgres
+from services.embedded.process_tree import ProcessTree
+from services.embedded.rabbitmq import PrivateBroker
+from services.embedded.readiness import http_ready
+from services.embedded.service_process import Death, Service
+from shared.database.migrations import upgrade
+
+log = logging.getLogger(__name__)
+
+DATABASE = "lossline"
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The workers of one model on this machine."""
+
+    model: ModelDirectory
+    workers: int = 1
+    slots: int = 1
+
+
+@dataclass
+class Platform:
+    """Enter it in the main thread; `said` is told what is being waited for, in short sentences."""
+
+    layout: Layout
+    fleets: Sequence[Fleet]
+    port: int
+    kernel_cache: Path
+    said: Callable[[str], None]
+    login: Login = field(default_factory=Login)
+    _resources: ExitStack = field(default_factory=ExitStack, init=False)
+
+    @property
+    def url(self) -> str:
+        """The address of the API, without `/api`."""
+        return f"http://{HOST}:{self.port}/"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as entered:
+            self._start(entered)
+            self._resources = entered.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._resources.close()
+
+    def _start(self, entered: ExitStack) -> None:
+        self.layout.create()
+        check_port_free(HOST, self.port)
+        self.said("starting PostgreSQL")
+        database = entered.enter_context(EmbeddedPostgres(self.layout.postgres, self.layout.logs / "postgres.log"))
+        database.create_database(DATABASE)
+        self.said("starting RabbitMQ")
+        broker = entered.enter_context(PrivateBroker(self.layout.rabbitmq, self.layout.logs / "rabbitmq.log"))
+        self.said("bringing the database up to date")
+        surroundings = self._surroundings(database.url(DATABASE), broker.url)
+        upgrade_database(surroundings.database)
+        reporter = entered.enter_context(DeathReporter(broker.url))
+        self.said("starting the services")
+        tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
+        tree.start(*self._services(surroundings))
+        self.said("starting the workers")
+        tree.start(*(worker for fleet in self.fleets for worker in self._workers(surroundings, fleet)))
+
+    def _surroundings(self, database: str, broker: str) -> Surroundings:
+        return Surroundings(
+            database=database,
+            broker=broker,
+            objects=self.layout.objects,
+            secret_key=kept_secret(self.layout.home / "secret_key"),
+            kernel_cache=self.kernel_cache,
+            login=self.login,
+            keep=dict(os.environ),
+        )
+
+    def _services(self, surroundings: Surroundings) -> list[Service]:
+        with_health = {
+            "task-controller": ("services.task_controller", "OASIS_TASK_CONTROLLER_HEALTH_PORT"),
+            "worker-monitor": ("services.worker_monitor", "OASIS_WORKER_MONITOR_HEALTH_PORT"),
+        }
+        services = [
+            self._service(name, module, surroundings.with_database() | {variable: str(port)}, ready_at(port))
+            for name, (module, variable) in with_health.items()
+            for port in (free_port(),)
+        ]
+        api = surroundings.of_api(HOST, self.port)
+        healthy = http_ready(f"{self.url}healthcheck/")
+        return [*services, self._service("api", "services.api", api, healthy, group="api")]
+
+    def _workers(self, surroundings: Surroundings, fleet: Fleet) -> list[Service]:
+        workers = []
+        for number in range(1, fleet.workers + 1):
+            name, port = worker_name(fleet.model, number), free_port()
+            environ = surroundings.of_worker(fleet.model, fleet.slots, self.layout.run / name, self._id_file(name))
+            environ["OASIS_WORKER_HEALTH_PORT"] = str(port)
+            ready = ready_at(port)
+            workers.append(
+                self._service(name, "services.model_worker", environ, ready, group="workers", grace=45, within=180)
+            )
+        return workers
+
+    def _service(
+        self,
+        name: str,
+        module: str,
+        environ: dict[str, str],
+        ready: Callable[[], bool],
+        *,
+        group: str = "",
+        grace: float = 15,
+        within: float = 60,
+    ) -> Service:
+        return Service(
+            name=name,
+            argv=(sys.executable, "-m", module),
+            log=self.layout.logs / f"{name}.log",
+            env=environ,
+            group=group,
+            ready=ready,
+            ready_within=within,
+            grace=grace,
+        )
+
+    def _on_death(self, reporter: DeathReporter) -> Callable[[Death], None]:
+        def tell(death: Death) -> None:
+            self.said(f"{death}; starting it again")
+            id_file = self._id_file(death.name)
+            if id_file.exists():
+                reporter.report(id_file, death)
+
+        return tell
+
+    def _id_file(self, name: str) -> Path:
+        return self.layout.run / f"{name}.id"
+
+
+def worker_name(model: ModelDirectory, number: int) -> str:
+    """How a worker of this machine is called in files and on the screen."""
+    return f"worker-{model.model_id}-{number}"
+
+
+def ready_at(port: int) -> Callable[[], bool]:
+    """A probe of a service's readiness."""
+    return http_ready(f"http://{HOST}:{port}/readyz")
+
+
+def kept_secret(path: Path) -> str:
+    """A random text that this machine keeps, so that tokens stay valid over a restart."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text(encoding="utf-8")
+
+
+def upgrade_database(url: str) -> None:
+    """Run the migrations."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    upgrade(make_url(url))
