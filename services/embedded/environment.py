@@ -1,5 +1,7 @@
-"""The environments of the services on this machine. Pure."""
+"""The environments of the services on this machine."""
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,11 @@ from services.embedded.models import ModelDirectory
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "NO_PROXY")
 """What services get of the environment of the command; OASIS_* of users reach model code too."""
+
+
+def with_programs(path: str) -> str:
+    """A search path that begins with the programs of this installation: run scripts call kernels by name."""
+    return os.pathsep.join(filter(None, (str(Path(sys.executable).parent), path)))
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Surroundings:
         """What every service gets."""
         return {
             **{name: value for name, value in self.keep.items() if name in _KEPT or name.startswith("OASIS_")},
+            "PATH": with_programs(self.keep.get("PATH", "")),
             "OASIS_BROKER_URL": self.broker,
             "OASIS_STORAGE_TYPE": "local-fs",
             "OASIS_MEDIA_ROOT": str(self.objects),

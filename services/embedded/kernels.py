@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from services.embedded.environment import with_programs
 from services.embedded.errors import EmbeddedError
 
 
@@ -44,9 +45,10 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
 
 
 def _warmup(cache: Path, output: int) -> subprocess.Popen[bytes]:
-    environ = dict(os.environ) | {"NUMBA_CACHE_DIR": str(cache)}
+    environ = dict(os.environ) | {"NUMBA_CACHE_DIR": str(cache), "PATH": with_programs(os.environ.get("PATH", ""))}
     command = [str(Path(sys.executable).with_name("oasislmf")), "warmup"]
-    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    # The programs write empty logs into the folder that they run in.
+    return subprocess.Popen(command, cwd=cache, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
