@@ -1,0 +1,173 @@
+"""What only the asyncio client does: pausing, prefetch in flight, the worker's own queue, callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.broker.aio_client import AsyncBroker
+from shared.broker.errors import BrokerClosed, BrokerUnavailable, Unroutable
+from shared.broker.port import OutgoingMessage, QueueDepth
+from shared.broker.topology import BindingSpec, ExchangeSpec, QueueSpec, Topology
+from tests.broker.drivers import AsyncDriver, depth_becomes
+from tests.broker.waiting import until
+
+
+@pytest.fixture
+async def broker(broker_url: str, queue_name: str) -> AsyncIterator[AsyncBroker]:
+    async with AsyncBroker(broker_url, "asyncio") as broker:
+        await broker.declare(Topology(queues=(QueueSpec(queue_name, max_priority=10),)))
+        yield broker
+
+
+async def publish(broker: AsyncBroker, queue: str, *bodies: bytes) -> None:
+    await asyncio.gather(*(broker.publish(OutgoingMessage("", queue, body)) for body in bodies))
+
+
+async def test_pause_stops_deliveries_and_gives_the_prefetched_ones_back(broker: AsyncBroker, queue_name: str) -> None:
+    await publish(broker, queue_name, b"1", b"2", b"3")
+    consumer = await broker.consume(queue_name, prefetch=2)
+    held = await asyncio.wait_for(consumer.get(), 10)
+    await until(lambda: len(consumer._buffer) == 1, what="a prefetched delivery")
+
+    await consumer.pause()
+
+    assert not consumer.is_consuming
+    await depth_becomes(AsyncDriver(broker), queue_name, QueueDepth(2, 0))
+    await publish(broker, queue_name, b"4")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(consumer.get(), 0.2)
+    await consumer.ack(held)
+    await consumer.resume()
+    again = [await asyncio.wait_for(consumer.get(), 10) for _ in range(2)]
+    assert [d.body for d in again] == [b"2", b"3"]
+
+
+async def test_pausing_in_a_stream_of_messages_loses_none(broker: AsyncBroker, queue_name: str) -> None:
+    seen: set[bytes] = set()
+    wanted = {b"%d" % n for n in range(300)}
+    consumer = await broker.consume(queue_name, prefetch=20)
+    publishing = asyncio.create_task(publish(broker, queue_name, *wanted))
+
+    async def drain() -> None:
+        while seen != wanted:
+            delivery = await consumer.get()
+            seen.add(delivery.body)
+            await consumer.ack(delivery)
+
+    draining = asyncio.create_task(drain())
+    while not draining.done():
+        await consumer.pause()
+        await consumer.resume()
+        await asyncio.sleep(0.01)
+    await draining
+    await publishing
+
+    await consumer.pause()
+    await depth_becomes(AsyncDriver(broker), queue_name, QueueDepth(0, 0))
+
+
+async def test_another_prefetch_holds_at_once_and_keeps_what_is_in_hand(broker: AsyncBroker, queue_name: str) -> None:
+    await publish(broker, queue_name, *(b"%d" % n for n in range(10)))
+    consumer = await broker.consume(queue_name, prefetch=1)
+    held = await asyncio.wait_for(consumer.get(), 10)
+
+    await consumer.set_prefetch(4)
+
+    await depth_becomes(AsyncDriver(broker), queue_name, QueueDepth(5, 1))
+    await consumer.ack(held)
+    await consumer.pause()
+    await depth_becomes(AsyncDriver(broker), queue_name, QueueDepth(9, 0))
+
+
+async def test_a_cancelled_get_takes_nothing_with_it(broker: AsyncBroker, queue_name: str) -> None:
+    consumer = await broker.consume(queue_name, prefetch=1)
+    for _ in range(20):
+        waiting = asyncio.create_task(consumer.get())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    await publish(broker, queue_name, b"only")
+
+    assert (await asyncio.wait_for(consumer.get(), 10)).body == b"only"
+
+
+async def test_a_deleted_queue_is_declared_again_and_consumed_again(broker: AsyncBroker, queue_name: str) -> None:
+    consumer = await broker.consume(queue_name, prefetch=5)
+    await asyncio.wait_for(consumer.wait_consuming(), 10)
+    await publish(broker, queue_name, b"old")
+    old = await asyncio.wait_for(consumer.get(), 10)
+
+    await delete_queue(broker, queue_name)
+
+    await depth_becomes(AsyncDriver(broker), queue_name, QueueDepth(0, 1))
+    await consumer.ack(old)
+    await publish(broker, queue_name, b"new")
+    assert (await asyncio.wait_for(consumer.get(), 10)).body == b"new"
+
+
+async def test_the_queue_of_a_worker_comes_back_with_its_binding_after_a_pause(
+    broker: AsyncBroker, queue_name: str
+) -> None:
+    own = QueueSpec(f"own-{queue_name}", durable=False, exclusive=True, auto_delete=True)
+    exchange = f"control-{queue_name}"
+    await broker.declare(Topology((ExchangeSpec(exchange, "fanout"),), (own,), (BindingSpec(own.name, exchange),)))
+    consumer = await broker.consume(own, prefetch=5)
+    await asyncio.wait_for(consumer.wait_consuming(), 10)
+
+    await consumer.pause()  # its last consumer is gone: the broker deletes an auto-delete queue
+    with pytest.raises(Unroutable):
+        await broker.publish(OutgoingMessage(exchange, "", b"while away"))
+    await consumer.resume()
+    await asyncio.wait_for(consumer.wait_consuming(), 10)
+
+    await broker.publish(OutgoingMessage(exchange, "", b"back"))
+    assert (await asyncio.wait_for(consumer.get(), 10)).body == b"back"
+
+
+async def test_one_identifier_published_twice_at_once_gets_two_answers(broker: AsyncBroker) -> None:
+    lost = OutgoingMessage("", "nowhere", b"", message_id="same")
+
+    answers = await asyncio.gather(*(broker.publish(lost) for _ in range(5)), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [Unroutable] * 5
+
+
+async def test_an_unroutable_message_names_its_address(broker: AsyncBroker) -> None:
+    with pytest.raises(Unroutable, match="exchange '', routing key 'nowhere'") as caught:
+        await broker.publish(OutgoingMessage("", "nowhere", b""))
+    assert (caught.value.exchange, caught.value.routing_key) == ("", "nowhere")
+
+
+async def test_close_ends_every_wait_and_every_task(broker_url: str, queue_name: str) -> None:
+    before = asyncio.all_tasks()
+    async with AsyncBroker(broker_url, "closing") as broker:
+        await broker.declare(Topology(queues=(QueueSpec(queue_name),)))
+        consumer = await broker.consume(queue_name, prefetch=1)
+        waiting = asyncio.create_task(consumer.get())
+        await asyncio.wait_for(consumer.wait_consuming(), 10)
+
+    with pytest.raises(BrokerClosed):
+        await waiting
+    with pytest.raises(BrokerClosed):
+        await broker.publish(OutgoingMessage("", queue_name, b""))
+    await until(lambda: asyncio.all_tasks() <= before, what="the end of all tasks")
+
+
+async def test_a_client_that_never_reached_a_broker_says_so_and_closes() -> None:
+    async with AsyncBroker("amqp://guest:guest@127.0.0.1:1/", "nobody") as broker:
+        consumer = await broker.consume("q", prefetch=1)
+        with pytest.raises(BrokerUnavailable, match="cannot be reached"):
+            await broker.wait_connected(0.5)
+        with pytest.raises(BrokerUnavailable):
+            await broker.publish(OutgoingMessage("", "q", b""))
+        assert not consumer.is_consuming
+
+
+async def delete_queue(broker: AsyncBroker, name: str) -> None:
+    """As an operator would."""
+    async with broker._require_connection().channel() as channel:
+        await channel.queue_delete(name)
