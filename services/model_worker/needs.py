@@ -26,7 +26,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "write-input-files": _EXPOSURE | {"params", "keys_data"},
     "prepare-losses-generation-params": frozenset({"settings_file"}),
     "prepare-losses-generation-directory": _INPUTS,
-    "generate-losses-chunk": frozenset({"params", "run_location"}),
+    "generate-losses-chunk": frozenset({"params", "settings_file", "run_location"}),
     "generate-losses-output": _INPUTS | {"run_location"},
 }
 """Names among a grant's files, by step. The chunks' files are all fetched by the step after them."""

@@ -55,8 +55,10 @@ class Flush:
     def _write_analyses(self, connection: Connection) -> None:
         for analysis_id, (run_id, status) in sorted(self.analyses.items()):
             values: dict[str, Any] = {"status": status, "modified": self.now}
-            values["task_started" if status in _STARTED else "task_finished"] = self.now
-            if status not in _STARTED:
+            if status in _STARTED:
+                values |= {"task_started": self.now, "task_finished": None}
+            else:
+                values["task_finished"] = self.now
                 losses = status.startswith("RUN")
                 values["losses_traceback_run_id" if losses else "inputs_traceback_run_id"] = run_id
             current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
