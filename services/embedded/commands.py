@@ -125,8 +125,9 @@ def cores() -> int:
 
 
 def slots_for(workers: int) -> int:
-    """Slots of each worker, so that all of them together fill the cores."""
-    return max(1, cores() // workers)
+    """Slots of each worker: `OASIS_CELERY_CONCURRENCY`, else so many that all of them together fill the cores."""
+    chosen = os.environ.get("OASIS_CELERY_CONCURRENCY", "")
+    return int(chosen) if chosen.isdecimal() and int(chosen) else max(1, cores() // workers)
 
 
 def stop_event() -> threading.Event:

@@ -34,7 +34,10 @@ class ModelDirectory:
 
 
 def read_model_directory(path: Path) -> ModelDirectory:
-    """Read a model directory. Raises ModelDirectoryError with a sentence that says what is missing."""
+    """Read a model directory. Raises ModelDirectoryError with a sentence that says what is missing.
+
+    Its names are those of the model settings, else of the example of analysis settings, else the directory's.
+    """
     path = path.absolute()
     if not path.is_dir():
         raise ModelDirectoryError(f"{path} is not a directory; give the directory of an Oasis model.")
@@ -46,12 +49,14 @@ def read_model_directory(path: Path) -> ModelDirectory:
     if not settings_path.is_file():
         raise ModelDirectoryError(f"{settings_path} is not there; a model needs a model_settings.json.")
     settings = _read(settings_path)
+    example = path / "analysis_settings.json"
+    names = {**(_read(example) if example.is_file() else {}), **settings}
     return ModelDirectory(
         path=path,
         config=config,
         settings=settings,
-        supplier_id=str(settings.get("model_supplier_id") or "Unknown"),
-        model_id=str(settings.get("model_name_id") or path.name),
+        supplier_id=str(names.get("model_supplier_id") or "Unknown"),
+        model_id=str(names.get("model_name_id") or path.name),
         version_id=str(settings.get("model_version_id") or "1"),
     )
 

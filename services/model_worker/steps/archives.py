@@ -1,0 +1,132 @@
+"""Archives between sub-tasks: written in a stable order, extracted under a temporary name, trusted in nothing."""
+
+import gzip
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from .errors import ArchiveError
+
+FAST = 1
+"""gzip level of what only other sub-tasks read: the network is quicker than the processor."""
+SMALL = 6
+"""gzip level of what users download."""
+
+ADDED_BY_RUN = {"LOSSLINE.added": "run"}
+"""PAX header of a member that a loss run put into an inputs archive; left out when the archive starts another run."""
+
+MemberFilter = Callable[[tarfile.TarInfo], tarfile.TarInfo | None]
+
+
+def create(
+    archive: Path, source: Path, *, prefix: str = "", level: int = FAST, keep: MemberFilter = lambda member: member
+) -> Path:
+    """Write what is in `source` into `archive`, below `prefix` or at the root; `keep` may change or drop members."""
+    with _gzip_writer(archive, level) as tar:
+        for path in _walk(source):
+            name = PurePosixPath(prefix, path.relative_to(source).as_posix())
+            member = keep(tar.gettarinfo(path, arcname=str(name)))
+            if member is not None:
+                _add(tar, _anonymous(member), path)
+    return archive
+
+
+def extract(archive: Path, target: Path, *, added_by_run: bool = True) -> Path:
+    """Make the directory `target` from `archive`; it appears whole or not at all.
+
+    With `added_by_run` false, members that an earlier loss run added are left out.
+    Raises ArchiveError when the archive is damaged or a member would land outside.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    partial.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as tar:
+            members = [member for member in tar if added_by_run or not _was_added(member)]
+            tar.extractall(partial, members, filter=_only_inside)  # noqa: S202  # the filter refuses what escapes
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ArchiveError(f"The archive {archive.name} cannot be used: {error}") from error
+    partial.rename(target)
+    return target
+
+
+def extract_into(archive: Path, directory: Path) -> None:
+    """Add the content of `archive` to a directory that may hold files already."""
+    part = extract(archive, directory.with_name(f".{directory.name}.{archive.name}.part"))
+    merge(part, directory)
+
+
+def merge(source: Path, target: Path) -> None:
+    """Move every file below `source` to the same place below `target`; `source` is gone afterwards."""
+    for path in _walk(source):
+        place = target / path.relative_to(source)
+        if path.is_dir() and not path.is_symlink():
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(source)
+
+
+def copy_with(source: Path, archive: Path, addition: Path) -> Path | None:
+    """Copy an inputs archive with one file of a loss run added at its root; None if it has one itself."""
+    with tarfile.open(source) as old, _gzip_writer(archive, SMALL) as new:
+        for member in old:
+            if _was_added(member):
+                continue
+            if PurePosixPath(member.name) == PurePosixPath(addition.name):
+                break
+            new.addfile(member, old.extractfile(member) if member.isreg() else None)
+        else:
+            member = _anonymous(new.gettarinfo(addition, arcname=addition.name))
+            member.pax_headers = dict(ADDED_BY_RUN)
+            _add(new, member, addition)
+            return archive
+    archive.unlink()
+    return None
+
+
+@contextmanager
+def _gzip_writer(archive: Path, level: int) -> Iterator[tarfile.TarFile]:
+    """Open an archive for writing, without its name and the time: the same content gives the same bytes."""
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=level, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        yield tar
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Everything below `root`, parents first, in the order of the names; links are not followed."""
+    for path in sorted(root.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+
+
+def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    if member.isreg():
+        with path.open("rb") as content:
+            tar.addfile(member, content)
+    else:
+        tar.addfile(member)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without the names and ids of the users of this machine."""
+    return member.replace(uid=0, gid=0, uname="", gname="", mtime=int(member.mtime), deep=False)
+
+
+def _was_added(member: tarfile.TarInfo) -> bool:
+    return ADDED_BY_RUN.items() <= member.pax_headers.items()
+
+
+def _only_inside(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo | None:
+    """The standard filter quietly strips a leading slash; a member that asks for one is refused here."""
+    if PurePosixPath(member.name).is_absolute():
+        raise tarfile.AbsolutePathError(member)
+    return tarfile.data_filter(member, destination)

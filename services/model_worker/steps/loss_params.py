@@ -1,0 +1,50 @@
+"""prepare-losses-generation-params: resolve the parameters of the stage and check that the settings can be run."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from oasislmf.computation.run.generate_losses import GenerateOasisLosses
+
+from services.model_worker.step_contract import StepContext, StepResult
+
+from . import params, settings, workspace
+
+COMPUTATION = GenerateOasisLosses
+STATUS_URL = "OASIS_ANALYSIS_STATUS_URL"
+
+
+def run(context: StepContext) -> StepResult:
+    """Leaves `params`. Raises MissingSamplesError or MissingFileError when the settings cannot be run."""
+    settings_path = settings.place_for_losses(context, context.directory / "files")
+    resolved = params.resolve(context.model, COMPUTATION, run_paths(context, settings_path))
+    settings.fill_samples(settings_path, resolved.get("model_settings_json"))
+    params.show(context, resolved)
+    return StepResult({params.ARTIFACT: params.save(resolved, COMPUTATION, context.directory)})
+
+
+def run_paths(context: StepContext, settings_path: Path) -> dict[str, Any]:
+    """The parameters of the stage that are files of the attempt."""
+    run_directory = context.directory / "run"
+    return {
+        "analysis_settings_json": str(settings_path),
+        "oasis_files_dir": str(run_directory / "input"),
+        "model_run_dir": str(run_directory),
+        "user_data_dir": workspace.place_data_files(context, context.directory / "user-data"),
+    }
+
+
+def load(context: StepContext) -> params.Params:
+    """The parameters of the stage for a later sub-task, with settings that name their number of samples.
+
+    The kernel works in the attempt's own directory: its FIFOs are there, and the model's data is linked, never copied.
+    """
+    settings_path = settings.place_for_losses(context, context.directory / "files")
+    loaded = params.load(context, COMPUTATION, run_paths(context, settings_path))
+    settings.fill_samples(settings_path, loaded.get("model_settings_json"))
+    return loaded | {"kernel_fifo_relative": True, "copy_model_data": False, "verbose": context.debug}
+
+
+def ping_params(context: StepContext) -> dict[str, str]:
+    """The parameter that makes kernels report their progress, where there is somebody to report to."""
+    return {"analysis_pk": str(context.analysis_id)} if os.environ.get(STATUS_URL) else {}

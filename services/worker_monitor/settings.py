@@ -1,0 +1,45 @@
+"""Settings of the worker monitor, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import URL
+
+from shared.core.retries import RetryPolicy
+from shared.object_store import ObjectStoreSettings
+from shared.settings import Options, broker_url, database_url
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Durations in seconds."""
+
+    database: URL
+    broker: str = field(repr=False)
+    objects: ObjectStoreSettings
+    health_port: int = 0
+    slots: int = 2
+    """Sub-tasks recorded at a time."""
+    grace: float = 10.0
+    """How long sub-tasks may go on after SIGTERM."""
+    beat_every: float = 2.0
+    sweep_every: float = 60.0
+    keep_released: float = 86_400.0
+    """How long a file that nobody owns any more is kept."""
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """From the environment. Raises BadSetting, InvalidObjectStoreSettings."""
+        options = Options("WORKER_MONITOR", environ)
+        return cls(
+            database=database_url(environ),
+            broker=broker_url(environ),
+            objects=ObjectStoreSettings.from_lookup(options.get),
+            health_port=options.integer("HEALTH_PORT", 0),
+            slots=options.integer("SLOTS", 2, least=1),
+            grace=options.seconds("GRACE", 10.0),
+            beat_every=options.seconds("BEAT_EVERY", 2.0),
+            sweep_every=options.seconds("SWEEP_EVERY", 60.0),
+            keep_released=options.seconds("KEEP_RELEASED", 86_400.0),
+        )

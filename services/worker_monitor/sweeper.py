@@ -1,0 +1,73 @@
+"""Removes files that have had no owner for a while and that no run under way reads."""
+
+import logging
+from datetime import timedelta
+from threading import Event
+
+from sqlalchemy import Connection, Engine, cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.exc import OperationalError
+
+from services.worker_monitor.stored_files import remove
+from shared.database.execution import Run, StageRow
+from shared.database.resources import File
+from shared.object_store import ObjectStore, ObjectStoreError
+
+log = logging.getLogger(__name__)
+
+_BATCH = 100
+
+
+class Sweeper:
+    """Looks every `every` seconds; a released file is kept for `keep` seconds more, for readers that have begun."""
+
+    def __init__(self, engine: Engine, store: ObjectStore, every: float = 60.0, keep: float = 86_400.0) -> None:
+        self._engine = engine
+        self._store = store
+        self._every = every
+        self._keep = timedelta(seconds=keep)
+
+    def run(self, stopping: Event) -> None:
+        """Until `stopping` is set."""
+        while not stopping.wait(self._every):
+            try:
+                self.sweep(stopping)
+            except (OperationalError, ObjectStoreError) as error:
+                log.warning("Cannot sweep now", extra={"reason": str(error)})
+
+    def sweep(self, stopping: Event) -> int:
+        """Remove everything that is due, in batches. Returns how many files went."""
+        removed, after = 0, 0
+        while not stopping.is_set():
+            with self._engine.begin() as connection:
+                last, count = self._sweep_batch(connection, after)
+            removed += count
+            if last is None:
+                break
+            after = last
+        if removed:
+            log.info("Swept released files", extra={"files": removed})
+        return removed
+
+    def _sweep_batch(self, connection: Connection, after: int) -> tuple[int | None, int]:
+        """Returns the last id that was looked at, None when there was none, and how many files went.
+
+        The rows stay locked until their objects are gone: nobody can own a file that is being removed.
+        """
+        due = (File.released_at < func.now() - self._keep) & (File.id > after)
+        query = select(File.id, File.key).where(due).order_by(File.id).limit(_BATCH)
+        files = connection.execute(query.with_for_update(skip_locked=True)).all()
+        if not files:
+            return None, 0
+        in_use = keys_in_use(connection)
+        count = remove(connection, self._store, {file.id: file.key for file in files if file.key not in in_use})
+        return files[-1].id, count
+
+
+def keys_in_use(connection: Connection) -> set[str]:
+    """Keys that runs under way read: what they were requested with, and what their stages have left."""
+    path = cast("strict $.**.key", JSONPATH)
+    requested = select(func.jsonb_path_query(Run.inputs, path, type_=JSONB)).where(Run.ended_at.is_(None))
+    left = select(func.jsonb_path_query(StageRow.artifacts, path, type_=JSONB)).join(Run, Run.id == StageRow.run_id)
+    keys = connection.scalars(requested.union_all(left.where(Run.ended_at.is_(None))))
+    return {key for key in keys if isinstance(key, str)}
