@@ -19,6 +19,16 @@ def with_programs(path: str) -> str:
     return os.pathsep.join(filter(None, (str(Path(sys.executable).parent), path)))
 
 
+def own_store(environ: Mapping[str, str]) -> bool:
+    """Whether the user has configured an object store."""
+    return bool(environ.get("OASIS_STORAGE_TYPE"))
+
+
+def own_database(environ: Mapping[str, str]) -> bool:
+    """Whether the user has configured a PostgreSQL server."""
+    return bool(environ.get("OASIS_SERVER_DB_HOST"))
+
+
 @dataclass(frozen=True)
 class Login:
     """The administrator of the embedded default. It listens on this machine only."""
@@ -44,9 +54,12 @@ class Surroundings:
         return {
             **{name: value for name, value in self.keep.items() if name in _KEPT or name.startswith("OASIS_")},
             "PATH": with_programs(self.keep.get("PATH", "")),
+            **(
+                {}
+                if own_store(self.keep)
+                else {"OASIS_STORAGE_TYPE": "local-fs", "OASIS_MEDIA_ROOT": str(self.objects)}
+            ),
             "OASIS_BROKER_URL": self.broker,
-            "OASIS_STORAGE_TYPE": "local-fs",
-            "OASIS_MEDIA_ROOT": str(self.objects),
             "PYTHONUNBUFFERED": "1",
         }
 

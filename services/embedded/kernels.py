@@ -1,5 +1,6 @@
 """Compiled kernels: the first run on a machine compiles them, once, into a folder that is kept."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
 
     Returns whether there was anything to do. Raises WarmupFailed.
     """
-    marker = cache / f"warm-oasislmf-{version('oasislmf')}-numba-{version('numba')}-python-{sys.hexversion:x}"
+    marker = cache / f"warm-{_installation()}"
     if marker.exists():
         return False
     cache.mkdir(parents=True, exist_ok=True)
@@ -42,6 +43,12 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
         raise WarmupFailed(f"`oasislmf warmup` ended with status {process.returncode}; its output is in {log_path}.")
     marker.touch()
     return True
+
+
+def _installation() -> str:
+    """What compiled functions depend on: versions, and where the installation lies, which numba's cache goes by."""
+    place = hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]
+    return f"oasislmf-{version('oasislmf')}-numba-{version('numba')}-python-{sys.hexversion:x}-{place}"
 
 
 def _warmup(cache: Path, output: int) -> subprocess.Popen[bytes]:

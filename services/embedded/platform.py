@@ -14,7 +14,7 @@ from typing import Self
 from sqlalchemy import make_url
 
 from services.embedded.deaths import DeathReporter
-from services.embedded.environment import Login, Surroundings
+from services.embedded.environment import Login, Surroundings, own_database
 from services.embedded.layout import Layout
 from services.embedded.models import ModelDirectory
 from services.embedded.ports import check_port_free, free_port
@@ -24,6 +24,7 @@ from services.embedded.rabbitmq import PrivateBroker
 from services.embedded.readiness import http_ready
 from services.embedded.service_process import Death, Service
 from shared.database.migrations import upgrade
+from shared.settings import database_url
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,11 @@ class Platform:
     def _start(self, entered: ExitStack) -> None:
         self.layout.create()
         check_port_free(HOST, self.port)
-        self.said("starting PostgreSQL")
-        database = entered.enter_context(EmbeddedPostgres(self.layout.postgres, self.layout.logs / "postgres.log"))
-        database.create_database(DATABASE)
+        database = self._database(entered)
         self.said("starting RabbitMQ")
         broker = entered.enter_context(PrivateBroker(self.layout.rabbitmq, self.layout.logs / "rabbitmq.log"))
         self.said("bringing the database up to date")
-        surroundings = self._surroundings(database.url(DATABASE), broker.url)
+        surroundings = self._surroundings(database, broker.url)
         upgrade_database(surroundings.database)
         reporter = entered.enter_context(DeathReporter(broker.url))
         self.said("starting the services")
@@ -83,6 +82,15 @@ class Platform:
         tree.start(*self._services(surroundings))
         self.said("starting the workers")
         tree.start(*(worker for fleet in self.fleets for worker in self._workers(surroundings, fleet)))
+
+    def _database(self, entered: ExitStack) -> str:
+        """The URL of the user's database where one is configured, else of our own."""
+        if own_database(os.environ):
+            return database_url(os.environ).render_as_string(hide_password=False)
+        self.said("starting PostgreSQL")
+        postgres = entered.enter_context(EmbeddedPostgres(self.layout.postgres, self.layout.logs / "postgres.log"))
+        postgres.create_database(DATABASE)
+        return postgres.url(DATABASE)
 
     def _surroundings(self, database: str, broker: str) -> Surroundings:
         return Surroundings(

@@ -1,0 +1,61 @@
+# The verbs of this project; see CONTRIBUTING.md. ARGS are handed to the command: make demo ARGS="--workers 4"
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# Newer than pyproject.toml and constraints.txt: then there is nothing to install.
+INSTALLED := .venv/.installed
+PYTEST_FLAGS ?= $(if $(CI),-p no:cacheprovider --durations=20)
+
+.PHONY: help demo test check up install clean constraints broker-package test-packages
+
+help:
+	@echo "make demo    run the example model from end to end and show its losses"
+	@echo "make test    run all tests"
+	@echo "make check   ruff, mypy, import rules, generated documents"
+	@echo "make up      run all services on this machine until Ctrl-C"
+	@echo "make install install what the others need (they do it themselves)"
+	@echo "make clean   remove what the others made in this folder"
+
+demo: install
+	$(BIN)/lossline demo $(ARGS)
+
+up: install
+	$(BIN)/lossline up $(ARGS)
+
+# Compiling the loss kernels takes minutes the first time; kept outside of the checkout, it is done once.
+test: export NUMBA_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lossline/numba
+test: $(INSTALLED) test-packages
+	mkdir -p "$$NUMBA_CACHE_DIR"
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
+
+install: broker-package $(INSTALLED)
+
+# Without it Lossline looks for Docker, and says what to do where that does not answer either.
+broker-package:
+	@scripts/system-packages.sh rabbitmq-server || echo "Going on without an installed rabbitmq-server."
+
+# The S3 server of the storage tests is a Ceph of their own.
+test-packages:
+	@scripts/system-packages.sh rabbitmq-server ceph-mon ceph-osd radosgw
+
+$(INSTALLED): pyproject.toml constraints.txt scripts/make-venv.sh
+	scripts/make-venv.sh .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Freezes what is installed, after upgrading in .venv by hand and running the gates.
+constraints:
+	$(BIN)/python -m pip freeze --exclude-editable --exclude uv > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
