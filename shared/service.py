@@ -16,6 +16,8 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from shared.broker.library_logs import silence_libraries
+
 Readiness = Callable[[], str | None]
 """Why the service is not ready, or None."""
 
@@ -30,8 +32,8 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("pika", "aio_pika", "aiormq", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    silence_libraries()
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 def stop_on_signals() -> threading.Event:
