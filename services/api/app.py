@@ -1,0 +1,76 @@
+"""The WSGI application: the routes, wrapped in what every request needs."""
+
+from collections.abc import Callable
+
+import flask
+from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from services.api.auth.authenticate import authenticate
+from services.api.call import Call
+from services.api.dependencies import Dependencies
+from services.api.errors import Forbidden, MethodNotAllowed, NotFound
+from services.api.failures import answer_failures
+from services.api.http import SubPath, negotiate, slash_redirect
+from services.api.routes import UNVERSIONED, VERSIONED, Access, Handler, Route
+from services.api.schemas.fields import LARGEST_ID
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_app(dependencies: Dependencies) -> Flask:
+    """The application over these dependencies. Does no I/O."""
+    app = Flask("lossline-api", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    for route in UNVERSIONED:
+        _add(app, dependencies, route, "")
+    for route in VERSIONED:
+        for version in route.versions:
+            _add(app, dependencies, route, version)
+    answer_failures(app)
+    # Links follow the proxy's host and scheme, and the sub-path that the request came by.
+    app.wsgi_app = ProxyFix(SubPath(app.wsgi_app), x_for=0, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    return app
+
+
+def _add(app: Flask, dependencies: Dependencies, route: Route, version: str) -> None:
+    path = f"/{version}/{route.path}" if version else f"/{route.path}"
+    view = _view(dependencies, route, version)
+    app.add_url_rule(path, endpoint=path, view_func=view, methods=METHODS, provide_automatic_options=False)
+
+
+def _view(dependencies: Dependencies, route: Route, version: str) -> Callable[..., Response]:
+    def view(**texts: str) -> Response:
+        request = flask.request
+        redirect = slash_redirect(request)
+        if redirect is not None:
+            return redirect
+        negotiate(request)
+        with Call(request, dependencies, version) as call:
+            _admit(call, route.access)
+            handler = _handler(route, request.method)
+            return handler(call, **{name: _pk(text) for name, text in texts.items()})
+
+    return view
+
+
+def _admit(call: Call, access: Access) -> None:
+    if access == Access.EVERYBODY:
+        return
+    call.account = authenticate(call.request, call.session, call.dependencies.settings.auth)
+    if access == Access.STAFF and not call.account.is_administrator:
+        raise Forbidden
+
+
+def _handler(route: Route, method: str) -> Handler:
+    handler = route.handlers.get("GET" if method == "HEAD" else method)
+    if handler is None:
+        raise MethodNotAllowed(method, list(route.handlers))
+    return handler
+
+
+def _pk(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_ID):
+        raise NotFound
+    return int(text)

@@ -1,0 +1,64 @@
+"""Accounts: finding them, and the administrator that exists from the start."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.api.auth.passwords import hash_password, verify_password
+from services.api.settings import AuthSettings
+from shared.database.resources import User
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who asks."""
+
+    id: int
+    username: str
+    is_staff: bool
+    is_superuser: bool
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether what is kept for administrators is allowed."""
+        return self.is_staff or self.is_superuser
+
+
+def account_of(user: User) -> Account:
+    """The account of a row."""
+    return Account(user.id, user.username, user.is_staff, user.is_superuser)
+
+
+def find_by_password(session: Session, username: str, password: str) -> User | None:
+    """The active user with these credentials."""
+    user = session.scalars(select(User).where(User.username == username, User.is_active)).one_or_none()
+    return user if verify_password(user.password_hash if user else None, password) else None
+
+
+def first_superuser(session: Session) -> User | None:
+    """Who owns what is made while authentication is disabled."""
+    query = select(User).where(User.is_superuser, User.is_active).order_by(User.id).limit(1)
+    return session.scalars(query).one_or_none()
+
+
+def ensure_administrator(session: Session, auth: AuthSettings) -> None:
+    """Make the account that the settings name, or bring it up to date; `admin` where disabled and there is nobody."""
+    if auth.administrator is not None:
+        user = _named(session, auth.administrator.username)
+        if not verify_password(user.password_hash, auth.administrator.password):
+            user.password_hash = hash_password(auth.administrator.password)
+    elif auth.disabled and first_superuser(session) is None:
+        user = _named(session, "admin")
+    else:
+        return
+    user.is_active = user.is_staff = user.is_superuser = True
+    session.flush()
+
+
+def _named(session: Session, username: str) -> User:
+    user = session.scalars(select(User).where(User.username == username).with_for_update()).one_or_none()
+    if user is None:
+        user = User(username=username, is_active=True)
+        session.add(user)
+    return user

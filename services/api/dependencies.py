@@ -1,0 +1,19 @@
+"""What the handlers work with, built once by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from services.api.settings import ApiSettings
+from shared.object_store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """Everything that outlives a request. `check_broker` returns if the broker answers, and raises otherwise."""
+
+    settings: ApiSettings
+    engine: Engine
+    store: ObjectStore
+    check_broker: Callable[[], None]

@@ -1,0 +1,53 @@
+"""Files as answers, streamed from the store. Source: oasis_api.md sections 0 and 1.6."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import BinaryIO
+from urllib.parse import quote
+
+from flask import Response
+
+from services.api.call import Call
+from shared.database.resources import File
+
+CHUNK_BYTES = 64 * 1024
+
+
+class Blocks:
+    """Blocks of an answer, and what to close when they end, or when the client goes before the first."""
+
+    def __init__(self, blocks: Iterator[bytes], close: Callable[[], None]) -> None:
+        self._blocks = blocks
+        self.close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._blocks
+        finally:
+            self.close()
+
+
+def blocks_of(stream: BinaryIO) -> Blocks:
+    """A stream in blocks; it is closed with the answer."""
+    return Blocks(iter(partial(stream.read, CHUNK_BYTES), b""), stream.close)
+
+
+def file_answer(call: Call, file: File) -> Response:
+    """A stored file, with its own type and name. Raises ObjectNotFound where its object is gone."""
+    # Opened before the answer begins, so that what is missing is an error and not a broken body.
+    return stream_answer(blocks_of(call.store.open(file.key)), file.filename, file.content_type)
+
+
+def stream_answer(blocks: Iterable[bytes], filename: str, content_type: str) -> Response:
+    """Blocks of bytes as a file. The type is sent as it is, without a charset: clients compare it."""
+    answer = Response(blocks, content_type=content_type)
+    answer.headers["Content-Disposition"] = disposition(filename)
+    return answer
+
+
+def disposition(filename: str) -> str:
+    """The header that names a download; names beyond ASCII are added as RFC 6266 has it."""
+    plain = "".join(each if each.isascii() and each.isprintable() else "_" for each in filename)
+    plain = plain.replace("\\", "\\\\").replace('"', '\\"')
+    header = f'attachment; filename="{plain}"'
+    return header if filename.isascii() else f"{header}; filename*=UTF-8''{quote(filename, safe='')}"

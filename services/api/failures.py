@@ -1,0 +1,65 @@
+"""Whatever a request ends with other than its answer, as an answer. Source: oasis_api.md section 0."""
+
+import logging
+
+from flask import Flask, Response, request
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import NotFound as UnknownPath
+
+from services.api.errors import ApiError, BadRequest, NotFound, Unavailable
+from services.api.http import json_answer
+from shared.object_store import ObjectNotFound, ObjectStoreError
+
+log = logging.getLogger(__name__)
+
+_UNKNOWN_PATH = "<!doctype html>\n<html lang=en>\n<title>Not Found</title>\n<h1>Not Found</h1>\n"
+
+
+def answer_failures(app: Flask) -> None:
+    """Register one handler for each kind of failure."""
+    app.register_error_handler(ApiError, _refused)
+    app.register_error_handler(UnknownPath, _unknown_path)
+    app.register_error_handler(HTTPException, _http_failure)
+    app.register_error_handler(ObjectNotFound, _object_gone)
+    app.register_error_handler(ObjectStoreError, _unavailable)
+    app.register_error_handler(OperationalError, _unavailable)
+    app.register_error_handler(InterfaceError, _unavailable)
+    app.register_error_handler(PoolTimeout, _unavailable)
+    app.register_error_handler(DataError, _unstorable)
+    app.register_error_handler(Exception, _bug)
+
+
+def _refused(error: ApiError) -> Response:
+    answer = json_answer(error.body, error.status)
+    answer.headers.update(error.headers)
+    return answer
+
+
+def _unknown_path(_error: UnknownPath) -> Response:
+    return Response(_UNKNOWN_PATH, status=404, content_type="text/html; charset=utf-8")
+
+
+def _http_failure(error: HTTPException) -> Response:
+    return json_answer({"detail": error.description}, error.code or 500)
+
+
+def _object_gone(error: ObjectNotFound) -> Response:
+    log.error("a file has lost its object", extra={"key": error.key, "path": request.path})
+    return _refused(NotFound())
+
+
+def _unavailable(error: Exception) -> Response:
+    log.error("a request could not be served", exc_info=error, extra={"path": request.path, "method": request.method})
+    return _refused(Unavailable())
+
+
+def _unstorable(error: DataError) -> Response:
+    log.warning("a request held what cannot be stored", exc_info=error, extra={"path": request.path})
+    return _refused(BadRequest({"detail": "A value of this request cannot be stored."}))
+
+
+def _bug(error: Exception) -> Response:
+    log.error("a request failed", exc_info=error, extra={"path": request.path, "method": request.method})
+    return json_answer({"detail": "The request failed inside the server; its log says why."}, 500)

@@ -1,0 +1,100 @@
+"""HTTP as clients of the Oasis platform expect it: paths, negotiation, bodies. Source: oasis_api.md section 0."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from flask import Request, Response
+from werkzeug.datastructures import MIMEAccept
+
+from services.api.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+
+LARGEST_JSON = 64 * 1024 * 1024
+"""Bytes of a JSON body; files are unlimited."""
+
+SUB_PATH = "/api"
+
+WsgiApp = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class SubPath:
+    """WSGI middleware: what lies below `/api` is served as if it were at the root, and links say `/api`."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == SUB_PATH or path.startswith(f"{SUB_PATH}/"):
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + SUB_PATH
+            environ["PATH_INFO"] = path.removeprefix(SUB_PATH) or "/"
+        return self._app(environ, start_response)
+
+
+def json_answer(body: Any, status: int = 200) -> Response:
+    """A JSON answer, without a charset in its type."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return Response(text.encode("utf-8", "replace"), status=status, content_type="application/json")
+
+
+def empty_answer(status: int) -> Response:
+    """An answer without a body."""
+    answer = Response(status=status)
+    del answer.headers["Content-Type"]
+    return answer
+
+
+def slash_redirect(request: Request) -> Response | None:
+    """301 to the same path with a slash at its end, relative so that clients stay on their host."""
+    if request.method not in ("GET", "HEAD") or request.path.endswith("/"):
+        return None
+    query = request.query_string.decode("latin-1")
+    answer = Response(status=301, content_type="text/html; charset=utf-8")
+    answer.headers["Location"] = quote(f"{request.root_path}{request.path}/") + (f"?{query}" if query else "")
+    return answer
+
+
+def negotiate(request: Request) -> None:
+    """Raises NotAcceptable where the client does not take JSON."""
+    accepted: MIMEAccept = request.accept_mimetypes
+    if accepted and not accepted.accept_json:
+        raise NotAcceptable
+
+
+def body_of(request: Request) -> Any:
+    """The values of a JSON or form body; an empty body of any type is `{}`. Raises BadRequest, UnsupportedMediaType."""
+    if request.mimetype in _FORMS:
+        return {key: values if len(values) > 1 else values[0] for key, values in request.form.lists()}
+    request.max_content_length = LARGEST_JSON
+    text = request.get_data()
+    if not text.strip():
+        return {}
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType(request.mimetype)
+    return parse_json(text)
+
+
+def parse_json(text: bytes) -> Any:
+    """The values of a JSON text that the database can hold. Raises BadRequest."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest({"detail": f"JSON parse error - {error}"}) from error
+    if b"\\u" in text.lower() and not is_storable(json.dumps(value, ensure_ascii=False).replace("\\u0000", "\0")):
+        raise BadRequest({"detail": "JSON parse error - null characters and lone surrogates are not allowed"})
+    return value
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold this text: no null characters, no halves of surrogate pairs."""
+    return _UNSTORABLE.search(text) is None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")

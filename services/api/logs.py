@@ -1,0 +1,116 @@
+"""Texts that are composed of the logs of attempts when they are read. Source: oasis_api.md sections 1.7 and 2.2.
+
+What is to be read is decided first (`Part`s, from the database); the bytes follow while the answer is sent. A log whose
+object is gone, or cannot be read, is left out: a text about failures must not fail.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from services.api.downloads import CHUNK_BYTES
+from shared.core.plan import Phase
+from shared.core.retries import UNCOUNTED
+from shared.core.states import AttemptState, RunState, SubTaskState
+from shared.database.execution import Attempt, Run, StageRow, SubTask
+from shared.object_store import ObjectStore, ObjectStoreError
+
+log = logging.getLogger(__name__)
+
+FAILED_RUNS = (RunState.FAILING, RunState.FAILED)
+_TRIED = (AttemptState.FAILED, AttemptState.LOST, AttemptState.OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a composed text: a text, then a log."""
+
+    text: str = ""
+    log_key: str | None = None
+
+
+def compose(store: ObjectStore, parts: Iterable[Part]) -> Iterator[bytes]:
+    """The bytes of the parts."""
+    for part in parts:
+        if part.text:
+            yield part.text.encode("utf-8", "replace")
+        if part.log_key:
+            yield from _log_bytes(store, part.log_key)
+
+
+def output_log(session: Session, sub_task: SubTask) -> list[Part] | None:
+    """The log of the newest attempt that has one."""
+    attempts = [attempt for attempt in _attempts(session, sub_task) if attempt.log_key]
+    return [Part(log_key=attempts[-1].log_key)] if attempts else None
+
+
+def error_log(session: Session, sub_task: SubTask) -> list[Part] | None:
+    """What the newest failed attempt ended with."""
+    if sub_task.state != SubTaskState.ERROR:
+        return None
+    messages = [attempt.message for attempt in _attempts(session, sub_task) if attempt.message]
+    return [Part(messages[-1] if messages else "")]
+
+
+def retry_log(session: Session, sub_task: SubTask) -> list[Part] | None:
+    """The message and the log of every ended attempt that counted."""
+    if not sub_task.retry_count:
+        return None
+    tried = [each for each in _attempts(session, sub_task) if each.state in _TRIED and each.cause not in UNCOUNTED]
+    return [
+        Part(f"\n=== {sub_task.slug}, try={number}  ===\n{_line(attempt.message)}", attempt.log_key)
+        for number, attempt in enumerate(tried, start=1)
+    ]
+
+
+def has_failed(run: Run | None) -> bool:
+    """Whether the run's traceback begins with what went wrong."""
+    return run is not None and run.state in FAILED_RUNS
+
+
+def traceback(session: Session, run: Run, phase: Phase) -> list[Part]:
+    """What went wrong, if it did, then the log of every sub-task of the phase."""
+    parts = [Part(f"\n=== Trace Back ===\n{_line(_failure(session, run))}")] if has_failed(run) else []
+    return parts + [Part(f"\n=== {slug} ===\n", log_key) for slug, log_key in _newest_logs(session, run, phase)]
+
+
+def _attempts(session: Session, sub_task: SubTask) -> Sequence[Attempt]:
+    query = select(Attempt).where(Attempt.sub_task_id == sub_task.id).order_by(Attempt.fence)
+    return session.scalars(query).all()
+
+
+def _failure(session: Session, run: Run) -> str | None:
+    failed = (SubTask.run_id == run.id, SubTask.state == SubTaskState.ERROR, Attempt.message.is_not(None))
+    query = select(Attempt.message).join(SubTask, SubTask.id == Attempt.sub_task_id).where(*failed)
+    newest = query.order_by(SubTask.end_time, SubTask.id, Attempt.fence.desc()).limit(1)
+    return session.scalars(newest).one_or_none() or run.error
+
+
+def _newest_logs(session: Session, run: Run, phase: Phase) -> list[tuple[str, str | None]]:
+    of_phase = (StageRow.run_id == SubTask.run_id) & (StageRow.position == SubTask.stage)
+    query = (
+        select(SubTask.slug, Attempt.log_key)
+        .join(StageRow, of_phase)
+        .join(Attempt, Attempt.sub_task_id == SubTask.id)
+        .where(SubTask.run_id == run.id, StageRow.phase == phase, Attempt.log_key.is_not(None))
+        .order_by(SubTask.id, Attempt.fence.desc())
+        .ext(distinct_on(SubTask.id))
+    )
+    return [(row.slug, row.log_key) for row in session.execute(query)]
+
+
+def _line(text: str | None) -> str:
+    return f"{text.rstrip()}\n" if text else ""
+
+
+def _log_bytes(store: ObjectStore, key: str) -> Iterator[bytes]:
+    try:
+        with store.open(key) as stream:
+            while block := stream.read(CHUNK_BYTES):
+                yield block
+    except ObjectStoreError:
+        log.warning("a log cannot be read", extra={"key": key}, exc_info=True)

@@ -1,0 +1,71 @@
+"""How far the current runs of analyses are, from the counters of their stages."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shared.core.plan import Phase
+from shared.core.states import SubTaskState
+from shared.database.execution import StageRow, SubTask
+
+
+@dataclass
+class Progress:
+    """Of one run."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """Sub-tasks by state, and of all states as `size`."""
+    error_ids: list[int] = field(default_factory=list)
+    events_total: int = 0
+    events_complete: int = 0
+
+    def status_count(self) -> dict[str, int]:
+        """The counts as clients read them."""
+        count = self.counts.get
+        waiting = [count(name, 0) for name in ("pending", "queued", "started")]
+        return {
+            "TOTAL_IN_QUEUE": sum(waiting),
+            "TOTAL": count("size", 0),
+            "PENDING": waiting[0],
+            "QUEUED": waiting[1],
+            "STARTED": waiting[2],
+            "COMPLETED": count("completed", 0),
+            "CANCELLED": count("cancelled", 0),
+            "ERROR": count("error", 0),
+        }
+
+
+_COUNTERS = ("size", "pending", "queued", "started", "completed", "error", "cancelled")
+
+
+def progress_of(session: Session, run_ids: Iterable[int]) -> dict[int, Progress]:
+    """The progress of every run, by its id."""
+    runs = {run_id: Progress() for run_id in run_ids}
+    if runs:
+        for run_id, *sums in session.execute(_counts(runs)):
+            runs[run_id].counts = {name: int(value) for name, value in zip(_COUNTERS, sums, strict=True)}
+        for run_id, sub_task_id in session.execute(_errors(runs)):
+            runs[run_id].error_ids.append(sub_task_id)
+        for run_id, total, complete in session.execute(_events(runs)):
+            runs[run_id].events_total, runs[run_id].events_complete = int(total), int(complete)
+    return runs
+
+
+def _counts(runs: Iterable[int]) -> Any:
+    sums = [func.sum(getattr(StageRow, name)).label(name) for name in _COUNTERS]
+    return select(StageRow.run_id, *sums).where(StageRow.run_id.in_(list(runs))).group_by(StageRow.run_id)
+
+
+def _errors(runs: Iterable[int]) -> Any:
+    failed = (SubTask.run_id.in_(list(runs)), SubTask.state == SubTaskState.ERROR)
+    return select(SubTask.run_id, SubTask.id).where(*failed).order_by(SubTask.id)
+
+
+def _events(runs: Iterable[int]) -> Any:
+    total, complete = func.max(SubTask.events_total), func.sum(SubTask.events_complete)
+    of_losses = (StageRow.run_id == SubTask.run_id) & (StageRow.position == SubTask.stage)
+    query = select(SubTask.run_id, total.label("total"), complete.label("complete")).join(StageRow, of_losses)
+    return query.where(SubTask.run_id.in_(list(runs)), StageRow.phase == Phase.LOSSES).group_by(SubTask.run_id)

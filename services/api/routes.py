@@ -1,0 +1,222 @@
+"""Every path of the API: who may ask, and which function answers. Source: oasis_api.md section 1.
+
+Paths below a version stand for both `/v1/` and `/v2/` unless they say otherwise; everything is also below `/api/`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from flask import Response
+
+from services.api.views import (
+    analyses,
+    analysis_files,
+    analysis_settings,
+    attempts,
+    configuration,
+    data_files,
+    model_settings,
+    models,
+    portfolio_files,
+    portfolios,
+    runs,
+    server,
+    sub_tasks,
+    tokens,
+)
+
+Handler = Callable[..., Response]
+"""Called with the Call, and with `pk` where the path has one."""
+
+
+class Access(Enum):
+    """Who may ask."""
+
+    EVERYBODY = auto()
+    USERS = auto()
+    STAFF = auto()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path, and what answers each method."""
+
+    path: str
+    handlers: Mapping[str, Handler]
+    access: Access = Access.USERS
+    versions: tuple[str, ...] = ("v1", "v2")
+
+
+V2 = ("v2",)
+
+
+def _crud(path: str, *handlers: Handler) -> list[Route]:
+    listing, create, get, replace, change, delete = handlers
+    each = {"GET": get, "PUT": replace, "PATCH": change, "DELETE": delete}
+    return [Route(path, {"GET": listing, "POST": create}), Route(f"{path}<pk>/", each)]
+
+
+UNVERSIONED = (
+    Route("healthcheck/", {"GET": server.get_health}, Access.EVERYBODY),
+    Route("healthcheck_connections/", {"GET": server.get_connections}, Access.EVERYBODY),
+    Route("oed_peril_codes/", {"GET": server.get_peril_codes}, Access.EVERYBODY),
+    Route("server_info/", {"GET": server.get_server}),
+    Route("access_token/", {"POST": tokens.create_tokens}, Access.EVERYBODY),
+    Route("refresh_token/", {"POST": tokens.refresh_tokens}, Access.EVERYBODY),
+)
+
+_MODEL_SETTINGS = {
+    "GET": model_settings.get_settings,
+    "POST": model_settings.post_settings,
+    "DELETE": model_settings.delete_settings,
+}
+_MODEL_CHUNKING = {"GET": configuration.get_model_chunking, "POST": configuration.post_model_chunking}
+_MODELS = (
+    *_crud(
+        "models/",
+        models.list_models,
+        models.create_model,
+        models.get_model,
+        models.replace_model,
+        models.change_model,
+        models.delete_model,
+    ),
+    Route("models/<pk>/versions/", {"GET": models.get_versions}),
+    Route("models/<pk>/data_files/", {"GET": models.list_data_files}),
+    Route("models/<pk>/storage_links/", {"GET": models.get_storage_links}),
+    Route("models/<pk>/settings/", _MODEL_SETTINGS),
+    Route("models/<pk>/chunking_configuration/", _MODEL_CHUNKING, versions=V2),
+    Route(
+        "models/<pk>/scaling_configuration/",
+        {"GET": configuration.get_scaling, "POST": configuration.post_scaling},
+        versions=V2,
+    ),
+)
+
+_CURRENCY_CONVERSION = {
+    "GET": portfolio_files.get_currency_conversion,
+    "POST": portfolio_files.post_currency_conversion,
+    "DELETE": portfolio_files.delete_currency_conversion,
+}
+_REPORTING_CURRENCY = {
+    "GET": portfolios.get_reporting_currency,
+    "POST": portfolios.post_reporting_currency,
+    "DELETE": portfolios.delete_reporting_currency,
+}
+_PORTFOLIOS = (
+    *_crud(
+        "portfolios/",
+        portfolios.list_portfolios,
+        portfolios.create_portfolio,
+        portfolios.get_portfolio,
+        portfolios.replace_portfolio,
+        portfolios.change_portfolio,
+        portfolios.delete_portfolio,
+    ),
+    Route("portfolios/<pk>/create_analysis/", {"POST": portfolios.create_analysis}),
+    Route("portfolios/<pk>/storage_links/", {"GET": portfolios.get_storage_links}),
+    Route("portfolios/<pk>/location_file/", portfolio_files.exposure_file("location_file")),
+    Route("portfolios/<pk>/accounts_file/", portfolio_files.exposure_file("accounts_file")),
+    Route("portfolios/<pk>/reinsurance_info_file/", portfolio_files.exposure_file("reinsurance_info_file")),
+    Route("portfolios/<pk>/reinsurance_scope_file/", portfolio_files.exposure_file("reinsurance_scope_file")),
+    Route("portfolios/<pk>/currency_conversion_json/", _CURRENCY_CONVERSION),
+    Route("portfolios/<pk>/reporting_currency/", _REPORTING_CURRENCY),
+)
+
+_CONTENT = {
+    "GET": data_files.get_content,
+    "POST": data_files.post_content,
+    "DELETE": data_files.delete_content,
+}
+_DATA_FILES = (
+    *_crud(
+        "data_files/",
+        data_files.list_data_files,
+        data_files.create_data_file,
+        data_files.get_data_file,
+        data_files.replace_data_file,
+        data_files.change_data_file,
+        data_files.delete_data_file,
+    ),
+    Route("data_files/<pk>/content/", _CONTENT),
+)
+
+
+def _analysis_file(field: str, *, deletable: bool = False) -> Route:
+    handlers = {"GET": analysis_files.get_file(field)}
+    if deletable:
+        handlers["DELETE"] = analysis_files.delete_file(field)
+    return Route(f"analyses/<pk>/{field}/", handlers)
+
+
+def _archive(field: str) -> list[Route]:
+    return [
+        Route(f"analyses/<pk>/{field}_tar_list/", {"GET": analysis_files.list_members(field)}, versions=V2),
+        Route(f"analyses/<pk>/{field}_tar_extract/", {"GET": analysis_files.get_member(field)}, versions=V2),
+    ]
+
+
+_ANALYSIS_SETTINGS = {
+    "GET": analysis_settings.get_settings,
+    "POST": analysis_settings.post_settings,
+    "DELETE": analysis_settings.delete_settings,
+}
+_SETTINGS_FILE = {
+    "GET": analysis_settings.get_settings_file,
+    "POST": analysis_settings.post_settings_file,
+    "DELETE": analysis_settings.delete_settings,
+}
+_ANALYSIS_CHUNKING = {"GET": configuration.get_analysis_chunking, "POST": configuration.post_analysis_chunking}
+_ANALYSES = (
+    *_crud(
+        "analyses/",
+        analyses.list_analyses,
+        analyses.create_analysis,
+        analyses.get_analysis,
+        analyses.replace_analysis,
+        analyses.change_analysis,
+        analyses.delete_analysis,
+    ),
+    Route("analyses/<pk>/copy/", {"POST": analyses.copy_analysis}),
+    Route("analyses/<pk>/generate_inputs/", {"POST": runs.generate_inputs}),
+    Route("analyses/<pk>/run/", {"POST": runs.run}),
+    Route("analyses/<pk>/generate_and_run/", {"POST": runs.generate_and_run}, versions=V2),
+    Route("analyses/<pk>/cancel/", {"POST": runs.cancel}),
+    Route("analyses/<pk>/cancel_generate_inputs/", {"POST": runs.cancel_generate_inputs}),
+    Route("analyses/<pk>/cancel_analysis_run/", {"POST": runs.cancel_analysis_run}),
+    Route("analyses/<pk>/settings/", _ANALYSIS_SETTINGS),
+    Route("analyses/<pk>/settings_file/", _SETTINGS_FILE),
+    _analysis_file("input_file"),
+    _analysis_file("lookup_errors_file"),
+    _analysis_file("lookup_success_file"),
+    _analysis_file("lookup_validation_file"),
+    _analysis_file("summary_levels_file"),
+    _analysis_file("input_generation_traceback_file", deletable=True),
+    _analysis_file("output_file", deletable=True),
+    _analysis_file("run_traceback_file", deletable=True),
+    _analysis_file("run_log_file", deletable=True),
+    *_archive("input_file"),
+    *_archive("output_file"),
+    Route("analyses/<pk>/data_files/", {"GET": analysis_files.list_data_files}),
+    Route("analyses/<pk>/storage_links/", {"GET": analysis_files.get_storage_links}),
+    Route("analyses/<pk>/run_progress/", {"GET": sub_tasks.get_run_progress}),
+    Route("analyses/<pk>/sub_task_list/", {"GET": sub_tasks.list_of_analysis}, versions=V2),
+    Route("analyses/<pk>/chunking_configuration/", _ANALYSIS_CHUNKING, versions=V2),
+)
+
+
+def _task_status(path: str, handler: Handler) -> Route:
+    return Route(f"analysis-task-statuses/{path}", {"GET": handler}, Access.STAFF, V2)
+
+
+_TASK_STATUSES = (
+    _task_status("", sub_tasks.list_task_statuses),
+    _task_status("<pk>/", sub_tasks.get_task_status),
+    _task_status("<pk>/output_log/", sub_tasks.get_output_log),
+    _task_status("<pk>/error_log/", sub_tasks.get_error_log),
+    _task_status("<pk>/retry_log/", sub_tasks.get_retry_log),
+    _task_status("<pk>/attempts/", attempts.list_attempts),
+)
+
+VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_TASK_STATUSES)

@@ -1,0 +1,162 @@
+"""Fields that say what is wrong in the words of the Oasis platform. Source: oasis_api.md sections 0 and 4."""
+
+from abc import abstractmethod
+from typing import Any, TypeVar
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from services.api.errors import BadRequest
+from services.api.http import is_storable
+
+T = TypeVar("T")
+
+MESSAGES = {"required": "This field is required.", "null": "This field may not be null."}
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_ID = 2**63 - 1
+
+
+def load(schema: type[Schema], data: Any, *, partial: bool = False) -> dict[str, Any]:
+    """The valid values of a request. Unknown keys are ignored. Raises BadRequest with a list of texts per field."""
+    if not isinstance(data, dict):
+        text = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
+        raise BadRequest({"non_field_errors": [text]})
+    try:
+        values: dict[str, Any] = schema(unknown=EXCLUDE).load(data, partial=partial)
+    except ValidationError as error:
+        raise BadRequest(error.messages) from error
+    return values
+
+
+class Checked(fields.Field[T]):
+    """A field that says what is missing, and leaves the rest to `accept`."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(error_messages=dict(MESSAGES), **rest)
+
+    @abstractmethod
+    def accept(self, value: Any) -> T:
+        """The value that a request holds. Raises ValidationError."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> T:
+        return self.accept(value)
+
+
+class Text(Checked[str]):
+    """Trimmed text of at most `longest` characters."""
+
+    def __init__(self, *, longest: int = 255, blank: bool = False, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._longest = longest
+        self._blank = blank
+
+    def accept(self, value: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValidationError("Not a valid string.")
+        text = str(value).strip()
+        if not text and not self._blank:
+            raise ValidationError("This field may not be blank.")
+        if len(text) > self._longest:
+            raise ValidationError(f"Ensure this field has no more than {self._longest} characters.")
+        if not is_storable(text):
+            raise ValidationError("Null characters are not allowed.")
+        return text
+
+
+class Number(Checked[int]):
+    """A whole number, as such or as text."""
+
+    def __init__(self, *, least: int, most: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._least = least
+        self._most = most
+
+    def accept(self, value: Any) -> int:
+        number = as_whole_number(value)
+        if number is None:
+            raise ValidationError("A valid integer is required.")
+        if number < self._least:
+            raise ValidationError(f"Ensure this value is greater than or equal to {self._least}.")
+        if number > self._most:
+            raise ValidationError(f"Ensure this value is less than or equal to {self._most}.")
+        return number
+
+
+class StrictNumber(Checked[int]):
+    """A whole number of a configuration; text is refused."""
+
+    def __init__(self, *, least: int, most: int = LARGEST_INTEGER, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._least = least
+        self._most = most
+
+    def accept(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError(f"Value is not type int, found {type(value)}")
+        if value < 0 and self._least > 0:
+            raise ValidationError("Ensure this value is greater than or equal to 0.")
+        if value < self._least:
+            raise ValidationError("Value is less than one." if self._least else "Value is less than zero.")
+        if value > self._most:
+            raise ValidationError(f"Ensure this value is less than or equal to {self._most}.")
+        return value
+
+
+class Choice(Checked[str]):
+    """One of a few words."""
+
+    def __init__(self, choices: tuple[str, ...], **rest: Any) -> None:
+        super().__init__(**rest)
+        self._choices = choices
+
+    def accept(self, value: Any) -> str:
+        if value not in self._choices:
+            raise ValidationError(f'"{value}" is not a valid choice.')
+        return str(value)
+
+
+class Pk(Checked[int]):
+    """The id of an object; whether it exists is asked later."""
+
+    def accept(self, value: Any) -> int:
+        return as_pk(value)
+
+
+class PkList(Checked[list[int]]):
+    """Ids of objects; whether they exist is asked later."""
+
+    def accept(self, value: Any) -> list[int]:
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, list):
+            raise ValidationError(f'Expected a list of items but got type "{type(value).__name__}".')
+        return list(dict.fromkeys(as_pk(each) for each in value))
+
+
+class Document(Checked[dict[str, Any]]):
+    """A JSON object that is checked elsewhere."""
+
+    def accept(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError(f"Invalid data. Expected a dictionary, but got {type(value).__name__}.")
+        return value
+
+
+def as_whole_number(value: Any) -> int | None:
+    """The number of a JSON number or a text; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | str | float):
+        return None
+    try:
+        number = int(value) if not isinstance(value, float) or value.is_integer() else None
+    except ValueError:
+        return None
+    return number
+
+
+def as_pk(value: Any) -> int:
+    """The id. Raises ValidationError where there can be no such object."""
+    number = as_whole_number(value)
+    if number is None:
+        raise ValidationError(f"Incorrect type. Expected pk value, received {type(value).__name__}.")
+    if not 0 < number <= LARGEST_ID:
+        raise ValidationError(f'Invalid pk "{value}" - object does not exist.')
+    return number

@@ -1,0 +1,90 @@
+"""The bodies of requests. Source: oasis_api.md sections 1.2 to 1.5 and 4."""
+
+from marshmallow import Schema
+
+from services.api.schemas.fields import Choice, Document, Number, Pk, PkList, StrictNumber, Text
+
+LARGEST_FIXED_CHUNKS = 32767
+RUN_MODES = ("V1", "V2")
+CHUNK_STRATEGIES = ("FIXED_CHUNKS", "DYNAMIC_CHUNKS")
+SCALING_STRATEGIES = ("FIXED_WORKERS", "QUEUE_LOAD", "DYNAMIC_TASKS")
+
+
+class ModelBody(Schema):
+    """A model."""
+
+    supplier_id = Text(required=True)
+    model_id = Text(required=True)
+    version_id = Text(required=True)
+    data_files = PkList()
+    run_mode = Choice(RUN_MODES, allow_none=True)
+
+
+class ModelBodyV2(ModelBody):
+    """A model, with its settings."""
+
+    settings = Document()
+
+
+class PortfolioBody(Schema):
+    """A portfolio."""
+
+    name = Text(required=True)
+
+
+class PortfolioAnalysisBody(Schema):
+    """An analysis of a portfolio: portfolios/{id}/create_analysis/."""
+
+    name = Text(required=True)
+    model = Pk(allow_none=True)
+
+
+class DataFileBody(Schema):
+    """A data file."""
+
+    file_description = Text(required=True)
+    file_category = Text(allow_none=True, blank=True)
+
+
+class AnalysisBody(Schema):
+    """An analysis."""
+
+    name = Text(required=True)
+    portfolio = Pk(required=True)
+    model = Pk(allow_none=True)
+    complex_model_data_files = PkList()
+
+
+class AnalysisBodyV2(AnalysisBody):
+    """An analysis, with its priority and settings."""
+
+    priority = Number(least=1, most=10)
+    settings = Document()
+
+
+class ChunkingBody(Schema):
+    """A chunking_configuration."""
+
+    lookup_strategy = Choice(CHUNK_STRATEGIES)
+    loss_strategy = Choice(CHUNK_STRATEGIES)
+    dynamic_locations_per_lookup = StrictNumber(least=1)
+    dynamic_events_per_analysis = StrictNumber(least=1)
+    dynamic_chunks_max = StrictNumber(least=1)
+    fixed_analysis_chunks = StrictNumber(least=1, most=LARGEST_FIXED_CHUNKS, allow_none=True)
+    fixed_lookup_chunks = StrictNumber(least=1, most=LARGEST_FIXED_CHUNKS, allow_none=True)
+
+
+class ScalingBody(Schema):
+    """A scaling_configuration."""
+
+    scaling_strategy = Choice(SCALING_STRATEGIES)
+    worker_count_fixed = StrictNumber(least=0)
+    worker_count_max = StrictNumber(least=0)
+    worker_count_min = StrictNumber(least=0)
+    chunks_per_worker = StrictNumber(least=0)
+
+
+class ReportingCurrencyBody(Schema):
+    """The currency that a portfolio is reported in."""
+
+    reporting_currency = Text(required=True, longest=3)

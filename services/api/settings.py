@@ -1,0 +1,153 @@
+"""The settings of the API, read once. Source: oasis_api.md section 7.1."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Self
+
+from sqlalchemy import URL
+
+from shared.object_store import ObjectStoreSettings
+from shared.settings import BadSetting, Options, broker_url, database_url
+
+KNOWN_SECRETS = frozenset(
+    {"password", "admin", "secret", "changeme", "OmuudYrSFVxcIVIWf6YlYdkP6NXApP", "JsVzvtWw2EwksaYCZsMmd2zmm"}
+)
+"""Secrets that anybody can read in the documentation or the sources of an Oasis platform."""
+
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class InsecureSettings(Exception):
+    """The service would be open to everybody who can reach it."""
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """The account that is made, or brought up to date, at start."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AuthSettings:
+    """How requests are authenticated: `simple` (JWT and Basic) or `disabled`."""
+
+    kind: str = "simple"
+    signing_key: str = field(default="", repr=False)
+    access_lifetime: timedelta = timedelta(hours=1)
+    refresh_lifetime: timedelta = timedelta(days=2)
+    rotate_refresh: bool = True
+    administrator: Administrator | None = None
+
+    @property
+    def disabled(self) -> bool:
+        """Whether everybody may do everything."""
+        return self.kind == "disabled"
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """Everything that the API reads from its environment."""
+
+    database: URL
+    store: ObjectStoreSettings
+    broker: str = field(repr=False)
+    auth: AuthSettings
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int = 8
+    stop_timeout: int = 30
+    """Seconds that requests under way are given when the service stops."""
+    priority_admin_levels: tuple[int, ...] = (8, 9, 10)
+    restrict_system_logs: bool = False
+    oed_version: str | None = None
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting, InvalidObjectStoreSettings or InsecureSettings."""
+        options = Options("SERVER", environ)
+        settings = cls(
+            database=database_url(environ),
+            store=ObjectStoreSettings.from_lookup(options.get),
+            broker=broker_url(environ),
+            auth=_auth(options),
+            host=options.text("API_HOST", cls.host),
+            port=options.integer("API_PORT", cls.port),
+            threads=options.integer("API_THREADS", cls.threads, least=1),
+            stop_timeout=options.integer("API_STOP_TIMEOUT", cls.stop_timeout, least=1),
+            priority_admin_levels=_levels(options),
+            restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
+            oed_version=options.get("OED_SCHEMA_INFO"),
+            log_level=options.text("LOG_LEVEL", cls.log_level).upper(),
+        )
+        _refuse_known_secrets(settings)
+        return settings
+
+
+def _auth(options: Options) -> AuthSettings:
+    kind = options.text("API_AUTH_TYPE", "simple").lower()
+    if kind not in ("simple", "disabled"):
+        raise BadSetting("OASIS_API_AUTH_TYPE", kind, "simple or disabled")
+    key = options.secret("TOKEN_SIGINING_KEY") or options.secret("SECRET_KEY") or ""
+    if kind == "simple" and not key:
+        raise BadSetting(
+            "OASIS_SERVER_SECRET_KEY", "", "a random text that only this service knows; it signs the tokens"
+        )
+    return AuthSettings(
+        kind=kind,
+        signing_key=key,
+        access_lifetime=_duration(options, "TOKEN_ACCESS_LIFETIME", AuthSettings.access_lifetime),
+        refresh_lifetime=_duration(options, "TOKEN_REFRESH_LIFETIME", AuthSettings.refresh_lifetime),
+        rotate_refresh=options.flag("TOKEN_REFRESH_ROTATE", default=True),
+        administrator=_administrator(options),
+    )
+
+
+def _administrator(options: Options) -> Administrator | None:
+    if options.get("USE_OIDC"):
+        return None
+    username = options.get("SERVICE_USERNAME_OR_ID") or options.get("ADMIN_USER")
+    password = options.secret("SERVICE_PASSWORD_OR_SECRET") or options.secret("ADMIN_PASS")
+    return Administrator(username, password) if username and password else None
+
+
+def _duration(options: Options, name: str, default: timedelta) -> timedelta:
+    text = options.get(name)
+    if not text:
+        return default
+    try:
+        parts = dict(part.split("=", 1) for part in text.split(","))
+        duration = timedelta(**{unit.strip(): float(value) for unit, value in parts.items()})
+    except (ValueError, TypeError, OverflowError):
+        duration = timedelta(0)
+    if duration <= timedelta(0):
+        raise BadSetting(f"OASIS_SERVER_{name}", text, "a duration like hours=1,minutes=5")
+    return duration
+
+
+def _levels(options: Options) -> tuple[int, ...]:
+    text = options.text("ANALYSIS_PRIORITY_ADMIN_LEVELS", "[8, 9, 10]")
+    try:
+        return tuple(int(level) for level in json.loads(text))
+    except (ValueError, TypeError):
+        raise BadSetting("OASIS_SERVER_ANALYSIS_PRIORITY_ADMIN_LEVELS", text, "a list like [8, 9, 10]") from None
+
+
+def _refuse_known_secrets(settings: ApiSettings) -> None:
+    auth = settings.auth
+    if settings.host in LOCAL_HOSTS or auth.disabled:
+        return
+    if auth.signing_key in KNOWN_SECRETS:
+        raise InsecureSettings(
+            f"The signing key is a well-known one and the API would listen on {settings.host}: "
+            "set OASIS_SERVER_SECRET_KEY to a random text."
+        )
+    if auth.administrator and auth.administrator.password in KNOWN_SECRETS:
+        raise InsecureSettings(
+            f"The administrator's password is a well-known one and the API would listen on {settings.host}: "
+            "set OASIS_SERVICE_PASSWORD_OR_SECRET to another one."
+        )

@@ -1,0 +1,130 @@
+"""What may be uploaded, and how it is taken in. Source: oasis_api.md section 1.6."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, BinaryIO, cast
+
+from flask import Request
+
+from services.api.call import Call
+from services.api.errors import BadRequest, UnsupportedMediaType
+from services.api.files import LONGEST_NAME, store_file, stored_name
+from services.api.http import is_storable
+from services.api.rows import UnreadableRows, count_rows
+from services.api.serialize.moments import moment
+from shared.database.resources import File
+
+EXPOSURE_TYPES = (
+    "application/octet-stream",
+    "application/json",
+    "text/csv",
+    "application/gzip",
+    "application/zip",
+    "application/x-bzip2",
+)
+JSON_TYPES = ("application/json",)
+ANY_TYPE: tuple[str, ...] = ()
+EXCEL = "application/vnd.ms-excel"
+"""What browsers on Windows call csv."""
+
+_TYPE_OF: Mapping[str, str] = {
+    "parquet": "application/octet-stream",
+    "pq": "application/octet-stream",
+    "csv": "text/csv",
+    "gz": "application/gzip",
+    "zip": "application/zip",
+    "bz2": "application/x-bzip2",
+}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file of a request, spooled; its stream is seekable."""
+
+    stream: BinaryIO
+    filename: str
+    content_type: str
+
+
+def uploaded_file(request: Request, allowed: tuple[str, ...]) -> Upload:
+    """The part called `file`, of an allowed type (of any, if none is named).
+
+    Raises BadRequest or UnsupportedMediaType.
+    """
+    if request.mimetype != "multipart/form-data" and request.content_length:
+        raise UnsupportedMediaType(request.mimetype)
+    part = request.files.get("file")
+    if part is None:
+        sent = "file" in request.form
+        raise _refused(
+            "The submitted data was not a file. Check the encoding type on the form."
+            if sent
+            else "No file was submitted."
+        )
+    upload = Upload(cast("BinaryIO", part.stream), PurePath(part.filename or "").name, part.mimetype)
+    _check_name(upload.filename)
+    if _size(upload.stream) == 0:
+        raise _refused("The submitted file is empty.")
+    _check_type(upload, allowed)
+    return upload
+
+
+def take_in(call: Call, upload: Upload, *, counted: bool = False) -> File:
+    """Store an upload; `counted` files know how many rows they have, where they can be read."""
+    return store_file(call, upload.stream, upload.filename, upload.content_type, _rows(upload) if counted else None)
+
+
+def uploaded(file: File, *, exposure: bool = False) -> dict[str, Any]:
+    """What an upload is answered with."""
+    body: dict[str, Any] = {
+        "created": moment(file.created),
+        "file": stored_name(file),
+        "filename": file.filename,
+        "groups": [],
+        "conversion_state": "NONE",
+    }
+    if exposure:
+        body |= {"converted_file": None, "mapping_file": None}
+    return body
+
+
+def _rows(upload: Upload) -> int | None:
+    try:
+        return count_rows(upload.stream, upload.filename)
+    except UnreadableRows:
+        # Accepted all the same, like the reference; a run that needs the rows is refused with the reason.
+        return None
+
+
+def _check_name(filename: str) -> None:
+    if not filename:
+        raise _refused("No filename could be determined.")
+    if len(filename) > LONGEST_NAME:
+        raise _refused(f"Ensure this filename has at most {LONGEST_NAME} characters (it has {len(filename)}).")
+    if not is_storable(filename) or not filename.isprintable():
+        raise _refused("The filename holds characters that are not allowed.")
+
+
+def _check_type(upload: Upload, allowed: tuple[str, ...]) -> None:
+    extension = PurePath(upload.filename).suffix[1:].lower()
+    exposure = allowed == EXPOSURE_TYPES
+    if allowed and upload.content_type not in allowed and not (exposure and upload.content_type == EXCEL):
+        raise _refused(f"File should be one of [{', '.join(allowed)}]")
+    expected = _TYPE_OF.get(extension, upload.content_type)
+    excel_csv = exposure and extension == "csv" and upload.content_type == EXCEL
+    if upload.content_type != expected and not excel_csv:
+        raise _refused(
+            f"File extention '{extension}' mismatched with request header 'Content-Type': "
+            f"'{upload.content_type}', should be set to '{expected}'"
+        )
+
+
+def _size(stream: BinaryIO) -> int:
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    return size
+
+
+def _refused(text: str) -> BadRequest:
+    return BadRequest({"file": [text]})

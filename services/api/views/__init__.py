@@ -1,0 +1,1 @@
+"""The handlers that `routes.py` lists: a request in, an answer out."""

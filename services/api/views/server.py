@@ -1,0 +1,90 @@
+"""Health, and what this server is. Source: oasis_api.md section 1.1."""
+
+import logging
+from importlib.metadata import version
+from typing import Any
+
+from flask import Response
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.api.call import Call
+from services.api.http import json_answer
+from services.api.perils import oed_version, peril_codes
+from services.api.settings import ApiSettings
+from shared.object_store.settings import S3Settings
+
+log = logging.getLogger(__name__)
+
+PLATFORM_VERSION = "2.5.6"
+"""The version of the Oasis platform whose API this is: clients compare it."""
+
+
+def get_health(_call: Call) -> Response:
+    """The process answers."""
+    return json_answer({"status": "OK"})
+
+
+def get_connections(call: Call) -> Response:
+    """Whether the database and the broker answer."""
+    failure = _failing_connection(call)
+    return json_answer({"status": f"ERROR - {failure} down" if failure else "OK"}, 503 if failure else 200)
+
+
+def get_peril_codes(call: Call) -> Response:
+    """The peril codes of OED."""
+    return json_answer(peril_codes(call.dependencies.settings.oed_version))
+
+
+def get_server(call: Call) -> Response:
+    """Versions and settings, no secrets among them."""
+    settings = call.dependencies.settings
+    components = {"ods_version": version("ods-tools"), "oed_version": oed_version(settings.oed_version)}
+    body = {"version": PLATFORM_VERSION, "config": _config(settings) | _auth_config(settings), "components": components}
+    return json_answer(body)
+
+
+def _failing_connection(call: Call) -> str | None:
+    try:
+        call.session.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        log.warning("the database does not answer", exc_info=True)
+        call.session.rollback()
+        return "db"
+    try:
+        call.dependencies.check_broker()
+    except Exception:
+        log.warning("the broker does not answer", exc_info=True)
+        return "celery v2"
+    return None
+
+
+def _config(settings: ApiSettings) -> dict[str, Any]:
+    backend = settings.store.backend
+    s3 = backend if isinstance(backend, S3Settings) else None
+    return {
+        "DEBUG": False,
+        "LANGUAGE_CODE": "en-us",
+        "TIME_ZONE": "UTC",
+        "STORAGES": type(backend).__name__,
+        "DB_ENGINE": settings.database.get_backend_name(),
+        "STORAGE_TYPE": "s3" if s3 else "shared-fs",
+        "MEDIA_ROOT": "" if isinstance(backend, S3Settings) else str(backend.root),
+        "AWS_STORAGE_BUCKET_NAME": s3.bucket if s3 else "",
+        "AWS_LOCATION": s3.location if s3 else "",
+        "AWS_SHARED_BUCKET": s3 is not None,
+        "AWS_QUERYSTRING_EXPIRE": "",
+        "AWS_QUERYSTRING_AUTH": False,
+    }
+
+
+def _auth_config(settings: ApiSettings) -> dict[str, Any]:
+    auth = settings.auth
+    if auth.disabled:
+        return {"API_AUTH_TYPE": "disabled"}
+    return {
+        "API_AUTH_TYPE": "simple_jwt",
+        "ROTATE_REFRESH_TOKEN": auth.rotate_refresh,
+        "ACCESS_TOKEN_LIFETIME": str(auth.access_lifetime.total_seconds()),
+        "REFRESH_TOKEN_LIFETIME": str(auth.refresh_lifetime.total_seconds()),
+    }

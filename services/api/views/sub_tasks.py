@@ -1,0 +1,97 @@
+"""sub_task_list/ and analysis-task-statuses/. Source: oasis_api.md sections 1.5 and 1.7.
+
+Clients see the sub-tasks of current runs; those of earlier ones are gone for them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Select, String, cast, select
+from sqlalchemy.orm import Session
+
+from services.api.call import Call
+from services.api.downloads import stream_answer
+from services.api.errors import NotFound
+from services.api.filters import choice_filters, filtered, text_filters
+from services.api.http import json_answer
+from services.api.logs import Part, compose, error_log, output_log, retry_log
+from services.api.lookups import find_analysis
+from services.api.progress import progress_of
+from services.api.serialize.sub_tasks import sub_task_bodies
+from shared.core.states import SubTaskState
+from shared.database.execution import SubTask
+from shared.database.resources import Analysis
+
+Handler = Callable[[Call, int], Response]
+Composer = Callable[[Session, SubTask], Sequence[Part] | None]
+
+_STATUS = choice_filters("status", SubTask.state, tuple(SubTaskState))
+FILTERS = text_filters(name=SubTask.name, slug=SubTask.slug, queue_name=SubTask.queue) | _STATUS
+_OF_ANALYSIS = {
+    "subtask_status": choice_filters("subtask_status", SubTask.state, tuple(SubTaskState))["subtask_status"],
+    "subtask_slug": text_filters(slug=SubTask.slug)["slug__contains"],
+}
+
+
+def list_of_analysis(call: Call, pk: int) -> Response:
+    """The sub-tasks of the analysis' current run."""
+    analysis = find_analysis(call, pk)
+    query = select(SubTask).where(SubTask.run_id == analysis.current_run_id).order_by(SubTask.id)
+    return json_answer(sub_task_bodies(call, call.session.scalars(filtered(query, _OF_ANALYSIS, call.request.args))))
+
+
+def get_run_progress(call: Call, pk: int) -> Response:
+    """How many events of the losses are done, as a sentence."""
+    analysis = find_analysis(call, pk)
+    runs = progress_of(call.session, [analysis.current_run_id] if analysis.current_run_id else [])
+    complete, total = next(((each.events_complete, each.events_total) for each in runs.values()), (0, 0))
+    return json_answer({"Status": f"{complete}/{total} gul stages complete"})
+
+
+def list_task_statuses(call: Call) -> Response:
+    """The sub-tasks of all current runs."""
+    query = filtered(_current().order_by(SubTask.id), FILTERS, call.request.args)
+    return json_answer(sub_task_bodies(call, call.session.scalars(_by_task_id(query, call))))
+
+
+def get_task_status(call: Call, pk: int) -> Response:
+    """One sub-task."""
+    return json_answer(sub_task_bodies(call, [find_sub_task(call, pk)])[0])
+
+
+def get_log(name: str, composer: Composer) -> Handler:
+    """The handler that sends one of a sub-task's texts."""
+
+    def get(call: Call, pk: int) -> Response:
+        sub_task = find_sub_task(call, pk)
+        parts = composer(call.session, sub_task)
+        if parts is None:
+            raise NotFound
+        return stream_answer(compose(call.store, parts), f"{sub_task.task_id}-{name}.log", "text/plain")
+
+    return get
+
+
+get_output_log = get_log("output", output_log)
+get_error_log = get_log("error", error_log)
+get_retry_log = get_log("retry", retry_log)
+
+
+def _current() -> Select[Any]:
+    return select(SubTask).join(Analysis, Analysis.current_run_id == SubTask.run_id)
+
+
+def find_sub_task(call: Call, pk: int) -> SubTask:
+    """The sub-task of a current run. Raises NotFound."""
+    sub_task: SubTask | None = call.session.scalars(_current().where(SubTask.id == pk)).one_or_none()
+    if sub_task is None:
+        raise NotFound
+    return sub_task
+
+
+def _by_task_id(query: Select[Any], call: Call) -> Select[Any]:
+    whole, part = (call.request.args.get(name, "").strip().lower() for name in ("task_id", "task_id__contains"))
+    if whole:
+        query = query.where(cast(SubTask.task_id, String) == whole)
+    return query.where(cast(SubTask.task_id, String).contains(part, autoescape=True)) if part else query

@@ -1,0 +1,85 @@
+"""A database per test, files in a directory, and the application on top."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from services.api.app import create_app
+from services.api.auth.accounts import ensure_administrator
+from services.api.auth.passwords import hash_password
+from services.api.dependencies import Dependencies
+from services.api.settings import Administrator, ApiSettings, AuthSettings
+from shared.database.engine import open_engine
+from shared.database.resources import User
+from shared.object_store import DirectorySettings, ObjectStoreSettings, open_object_store
+from tests.api.api_client import Api
+from tests.fakes.database import DatabaseServer, database_server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[DatabaseServer]:
+    with database_server() as running:
+        yield running
+
+
+@pytest.fixture
+def engine(server: DatabaseServer) -> Iterator[Engine]:
+    with server.database() as url:
+        opened = open_engine(url, name="tests", pool_size=10)
+        yield opened
+        opened.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def settings(engine: Engine, tmp_path: Path) -> ApiSettings:
+    return ApiSettings(
+        database=engine.url,
+        store=ObjectStoreSettings(DirectorySettings(tmp_path / "store")),
+        broker="amqp://nobody@127.0.0.1:1/",
+        auth=AuthSettings(signing_key="a key of the tests", administrator=Administrator("admin", "password")),
+    )
+
+
+@pytest.fixture
+def dependencies(engine: Engine, settings: ApiSettings) -> Iterator[Dependencies]:
+    with Session(engine) as session, session.begin():
+        ensure_administrator(session, settings.auth)
+        session.add(User(username="user", password_hash=hash_password("secret")))
+    (settings.store.backend.root).mkdir()  # type: ignore[union-attr]
+    with open_object_store(settings.store) as store:
+        yield Dependencies(settings, engine, store, check_broker=lambda: None)
+
+
+@pytest.fixture
+def api(dependencies: Dependencies) -> Api:
+    """A client of the administrator."""
+    return Api(create_app(dependencies)).login("admin", "password")
+
+
+@pytest.fixture
+def user_api(api: Api) -> Api:
+    """A client of an ordinary user."""
+    return Api(api.app).login("user", "secret")
+
+
+@pytest.fixture
+def api_with(dependencies: Dependencies) -> Callable[..., Api]:
+    """Make a client of an application with other settings or dependencies; not logged in."""
+
+    def make(**changes: object) -> Api:
+        changed = {name: value for name, value in changes.items() if hasattr(dependencies, name)}
+        rest = {name: value for name, value in changes.items() if name not in changed}
+        settings = replace(dependencies.settings, **rest)  # type: ignore[arg-type]
+        return Api(create_app(replace(dependencies, **{"settings": settings, **changed})))  # type: ignore[arg-type]
+
+    return make

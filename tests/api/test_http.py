@@ -1,0 +1,134 @@
+"""Paths, negotiation and bodies: oasis_api.md section 0."""
+
+import pytest
+
+from tests.api.api_client import Api
+
+
+@pytest.mark.parametrize("path", ["/healthcheck/", "/api/healthcheck/"])
+def test_everything_is_served_at_the_root_and_below_api(api: Api, path: str) -> None:
+    answer = api.get(path)
+
+    assert (answer.status_code, answer.data) == (200, b'{"status":"OK"}')
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_a_get_without_a_slash_is_redirected_to_a_relative_path(api: Api, prefix: str) -> None:
+    answer = api.get(f"{prefix}/v2/models?supplier_id=a%20b")
+
+    assert answer.status_code == 301
+    assert answer.headers["Location"] == f"{prefix}/v2/models/?supplier_id=a%20b"
+
+
+def test_other_methods_are_accepted_without_a_slash(api: Api) -> None:
+    created = api.post("portfolios", {"name": "one"})
+
+    assert created.status_code == 201
+    assert created.json is not None
+    assert api.patch(f"portfolios/{created.json['id']}", {"name": "two"}).status_code == 200
+    assert api.delete(f"portfolios/{created.json['id']}").status_code == 204
+
+
+def test_an_unknown_path_is_a_page(api: Api) -> None:
+    answer = api.get("/v3/models/")
+
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("pk", ["99", "abc", "-1", "99999999999999999999999"])
+def test_an_unknown_object_is_json(api: Api, pk: str) -> None:
+    answer = api.get(f"analyses/{pk}/")
+
+    assert (answer.status_code, answer.json) == (404, {"detail": "Not found."})
+
+
+def test_a_method_that_a_path_does_not_have_is_refused(api: Api) -> None:
+    answer = api.post("analyses/1/input_file/")
+
+    assert (answer.status_code, answer.json) == (405, {"detail": 'Method "POST" not allowed.'})
+    assert answer.headers["Allow"] == "GET"
+
+
+def test_a_client_that_takes_no_json_is_refused(api: Api) -> None:
+    answer = api.get("models/", headers={"Accept": "text/html"})
+
+    assert (answer.status_code, answer.json) == (
+        406,
+        {"detail": "Could not satisfy the request Accept header."},
+    )
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/*", "application/json", "text/html, application/json;q=0.1"])
+def test_a_client_that_takes_json_among_others_is_served(api: Api, accept: str) -> None:
+    assert api.get("models/", headers={"Accept": accept}).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"name": NaN}', b"\xff", b"[" * 100_000])
+def test_bad_json_is_refused(api: Api, body: bytes) -> None:
+    answer = api.post("portfolios/", data=body, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["detail"].startswith("JSON parse error - ")
+
+
+def test_a_body_of_another_type_is_refused(api: Api) -> None:
+    answer = api.post("portfolios/", data=b"<a/>", content_type="text/xml")
+
+    assert (answer.status_code, answer.json) == (415, {"detail": 'Unsupported media type "text/xml" in request.'})
+
+
+def test_a_form_is_as_good_as_json(api: Api) -> None:
+    assert api.post("portfolios/", data={"name": "from a form"}).status_code == 201
+
+
+def test_links_follow_the_proxy_and_the_sub_path(api: Api) -> None:
+    model = api.model()
+
+    headers = {"X-Forwarded-Host": "models.example.org", "X-Forwarded-Proto": "https"}
+    body = api.get(f"/api/v2/models/{model['id']}/", headers=headers).json
+
+    assert model["settings"] == f"http://localhost/v2/models/{model['id']}/settings/"
+    assert body is not None
+    assert body["settings"] == f"https://models.example.org/api/v2/models/{model['id']}/settings/"
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({}, {"name": ["This field is required."]}),
+        ({"name": None}, {"name": ["This field may not be null."]}),
+        ({"name": "  "}, {"name": ["This field may not be blank."]}),
+        ({"name": "x" * 256}, {"name": ["Ensure this field has no more than 255 characters."]}),
+        ({"name": ["a"]}, {"name": ["Not a valid string."]}),
+        ([1], {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}),
+    ],
+)
+def test_wrong_fields_are_named(api: Api, body: object, errors: object) -> None:
+    answer = api.post("portfolios/", body)
+
+    assert (answer.status_code, answer.json) == (400, errors)
+    assert api.get("portfolios/").json == []
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800"])
+def test_text_that_the_database_cannot_hold_is_refused(api: Api, text: str) -> None:
+    assert api.post("portfolios/", {"name": f"a{text}b"}).status_code == 400
+    assert api.get("portfolios/", query_string={"name": f"a{text}b".encode("utf-8", "replace")}).status_code in (
+        200,
+        400,
+    )
+
+
+def test_texts_are_trimmed(api: Api) -> None:
+    assert api.create("portfolios/", {"name": "  homes "})["name"] == "homes"
+
+
+def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+    answer = api.post("portfolios/", data=b" " * (64 * 1024 * 1024 + 1), content_type="application/json")
+
+    assert answer.status_code == 413
+    assert answer.json is not None
+    assert set(answer.json) == {"detail"}

@@ -1,0 +1,91 @@
+"""How rows of location files are counted."""
+
+import bz2
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from services.api.rows import UnreadableRows, count_rows
+
+TEXT = b"A,B\n1,2\n3,4\n"
+
+
+def _zip(*contents: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for number, content in enumerate(contents):
+            archive.writestr(f"{number}.csv", content)
+    return target.getvalue()
+
+
+def _parquet(rows: int) -> bytes:
+    target = io.BytesIO()
+    pq.write_table(pa.table({"a": list(range(rows))}), target)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "filename", "rows"),
+    [
+        (TEXT, "a.csv", 2),
+        (TEXT, "A.CSV", 2),
+        (b"A,B\r\n1,2\r\n\r\n   \r\n3,4\r\n\r\n", "a.csv", 2),
+        (b"A,B\r1,2\r3,4", "a.csv", 2),
+        (b'A,B\n"1\n2",3\n', "a.csv", 1),
+        (b"\xef\xbb\xbfA,B\n1,2\n", "a.csv", 1),
+        ("A,B\nZürich,ü\n".encode(), "a.csv", 1),
+        ("A,B\nZürich,ü\n".encode("cp1252"), "a.csv", 1),
+        (b"A,B\n", "a.csv", 0),
+        (b"\n\n", "a.csv", 0),
+        (b"A\n1\n\n2\n", "a.csv", 2),
+        (gzip.compress(TEXT), "a.csv.gz", 2),
+        (bz2.compress(TEXT), "a.csv.bz2", 2),
+        (_zip(TEXT), "a.zip", 2),
+        (_parquet(7), "a.parquet", 7),
+        (_parquet(0), "a.pq", 0),
+    ],
+)
+def test_rows_are_counted(content: bytes, filename: str, rows: int) -> None:
+    assert count_rows(io.BytesIO(content), filename) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "filename"),
+    [
+        (bytes(range(256)) * 10, "a.csv"),
+        (b"\x00" * 1000, "a.csv"),
+        (gzip.compress(TEXT), "a.csv"),
+        (_parquet(3), "a.csv"),
+        (b"A\n" + b"x" * 200_000, "a.csv"),
+        (TEXT, "a.csv.gz"),
+        (gzip.compress(TEXT)[:-6], "a.csv.gz"),
+        (TEXT, "a.bz2"),
+        (TEXT, "a.zip"),
+        (_zip(), "a.zip"),
+        (_zip(TEXT, TEXT), "a.zip"),
+        (TEXT, "a.parquet"),
+        (_parquet(3)[:-20], "a.parquet"),
+        (TEXT, "a.txt"),
+        (TEXT, "a"),
+    ],
+)
+def test_what_cannot_be_read_says_why(content: bytes, filename: str) -> None:
+    with pytest.raises(UnreadableRows) as caught:
+        count_rows(io.BytesIO(content), filename)
+    assert len(str(caught.value)) > 10
+
+
+@pytest.mark.parametrize("wrap", [gzip.compress, bytes])
+def test_counting_leaves_the_file_open_and_whole(wrap: Callable[[bytes], bytes]) -> None:
+    content = wrap(TEXT)
+    stream = io.BytesIO(content)
+
+    count_rows(stream, "a.csv.gz" if wrap is gzip.compress else "a.csv")
+
+    stream.seek(0)
+    assert stream.read() == content
