@@ -47,7 +47,7 @@ def assert_same(ours: Path, theirs: Path, *, exactly: bool) -> None:
 
 def assert_close(ours: Path, theirs: Path) -> None:
     """The same rows, numbers to 1e-6."""
-    one, other = (list(csv.reader(path.open())) for path in (ours, theirs))
+    one, other = (list(csv.reader(path.read_text().splitlines())) for path in (ours, theirs))
     assert one[0] == other[0]
     assert len(one) == len(other)
     numbers = [[float(cell) for cell in row] for row in one[1:]]
