@@ -52,5 +52,5 @@ def from_json(text: bytes | str) -> Any:
     """Plain values of JSON. Raises Unreadable."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"not JSON: {error}") from error

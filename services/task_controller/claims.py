@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zlib import crc32
 
 from sqlalchemy import Connection, func, or_, select
 
@@ -15,6 +16,9 @@ from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState, SubTaskSta
 from shared.database.execution import Attempt, Run, SubTask
 from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import ClaimAnswered, ClaimWork, Grant
+
+_TURNS = 7_145
+"""The first key of the advisory locks by queue."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def find_candidates(connection: Connection, claims: Sequence[ClaimWork]) -> Cand
     """The best ready sub-tasks for the claims: priority, then the run requested first, then the later stage."""
     if not claims:
         return Candidates({}, {})
+    _take_turns(connection, {claim.queue for claim in claims})
     repeated = _granted_before(connection, [claim.claim_id for claim in claims])
     wanted = Counter(claim.queue for claim in claims if claim.claim_id not in repeated)
     return Candidates({queue: _ready(connection, queue, count) for queue, count in wanted.items()}, repeated)
@@ -68,6 +73,15 @@ def grant(work: WorkingSet, claims: Sequence[ClaimWork], candidates: Candidates,
 
 def _grant_of(candidate: Candidate | None, grants: Mapping[int, Grant]) -> Grant | None:
     return grants.get(candidate.sub_task_id) if candidate is not None else None
+
+
+def _take_turns(connection: Connection, queues: set[str]) -> None:
+    """Replicas look for candidates of a queue one after the other, else they would all find the same ones.
+
+    Comes before every other lock, and in one order.
+    """
+    for key in sorted({crc32(queue.encode()) for queue in queues}):
+        connection.execute(select(func.pg_advisory_xact_lock(_TURNS, key - 2**31)))
 
 
 def _granted_before(connection: Connection, claim_ids: list[UUID]) -> dict[UUID, Candidate]:

@@ -16,7 +16,7 @@ from services.task_controller.settings import Settings
 from shared import names
 from shared.core.facts import CancelRequested
 from shared.core.retries import Cause
-from shared.core.states import LIVE_ATTEMPTS, SubTaskState
+from shared.core.states import ENDED_SUB_TASKS, LIVE_ATTEMPTS
 from shared.database.execution import Attempt, Run, SubTask, Worker
 from shared.database.settlement import Place, places_of, settle
 from shared.database.working_set import WorkingSet
@@ -78,13 +78,16 @@ def cancel_runs(batch: Batch) -> list[Reply]:
 
 
 def change_priorities(batch: Batch) -> list[Reply]:
-    """What still waits of a run gets its new priority."""
+    """What still waits of a run, or may wait again after a failure, gets its new priority."""
     for message in batch.of(ChangePriority):
+        if message.run_id not in batch.work.runs:
+            continue
         connection, priority = batch.work.connection, message.priority
         connection.execute(update(Run).where(Run.id == message.run_id).values(priority=priority))
-        waits = SubTask.state.in_([SubTaskState.PENDING, SubTaskState.QUEUED])
-        of_run = (SubTask.run_id == message.run_id) & waits
+        is_open = SubTask.state.not_in(sorted(ENDED_SUB_TASKS))
+        of_run = (SubTask.run_id == message.run_id) & is_open
         connection.execute(update(SubTask).where(of_run).values(priority=priority))
+        batch.work.set_priority(message.run_id, priority)
     return []
 
 
@@ -98,7 +101,7 @@ def settle_attempts(batch: Batch) -> list[Reply]:
 def end_leases(batch: Batch) -> list[Reply]:
     """A dead worker's attempts end at once."""
     settle(batch.work, batch.deaths, batch.places, random)
-    for message in batch.of(WorkerDied):
+    for message in sorted(batch.of(WorkerDied), key=lambda death: death.worker_id):
         values = {"died_at": batch.work.now, "died_of": message.reason}
         of_worker = Worker.worker_id == message.worker_id
         batch.work.connection.execute(update(Worker).where(of_worker).values(**values))

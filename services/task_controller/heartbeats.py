@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from random import random
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -12,32 +11,31 @@ from sqlalchemy import Connection, Engine, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
-from services.task_controller.handlers import Reply, verdict
+from services.task_controller.committing import commit
+from services.task_controller.handlers import Reply
 from services.task_controller.intake import send_replies
 from services.task_controller.settings import Settings
 from shared import names
 from shared.broker.delays import backoff
-from shared.broker.errors import BrokerUnavailable
+from shared.broker.errors import BrokerError, BrokerUnavailable
 from shared.broker.port import BrokerPort, Delivery
 from shared.codec import Unreadable
-from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState
+from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState, SubTaskState
 from shared.database.execution import Attempt, Canary, Run, SubTask, Worker
-from shared.database.settlement import places_of, settle
-from shared.database.transactions import in_working_set
-from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import (
-    AttemptFinished,
+    AttemptBeat,
     AttemptRefused,
     CanarySent,
     StopRun,
     WorkerBeat,
 )
-from shared.messages.envelope import decode
+from shared.messages.envelope import decode, encode
 from shared.messages.parking import parked
 
 log = logging.getLogger(__name__)
 
 _BATCH = 200
+_PROGRESS = ("events_total", "events_complete")
 
 
 class Heartbeats:
@@ -66,29 +64,46 @@ class Heartbeats:
 
     def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Take heartbeats and canaries into account, then acknowledge them."""
-        messages = [message for delivery in deliveries if (message := self._read(delivery)) is not None]
+        self._take([message for delivery in deliveries if (message := self._read(delivery)) is not None])
+        self.consumer.ack(deliveries)
+
+    def _take(self, messages: Sequence[WorkerBeat | CanarySent]) -> None:
+        """All at once, else one by one: a heartbeat that cannot be handled must not stop those of the others."""
+        try:
+            self._handle(messages)
+        except (OperationalError, BrokerError):
+            raise
+        except Exception:
+            if len(messages) > 1:
+                for message in messages:
+                    self._take([message])
+                return
+            log.exception("A heartbeat cannot be handled")
+            self._park(encode(messages[0]), "it cannot be handled; see the log of the task controller")
+
+    def _handle(self, messages: Sequence[WorkerBeat | CanarySent]) -> None:
         beats = {message.worker_id: message for message in messages if isinstance(message, WorkerBeat)}
-        replies = self._renew(list(beats.values())) + self._settle(
-            [f for beat in beats.values() for f in beat.finished]
-        )
+        replies = self._renew(list(beats.values()))
+        # A finished attempt stays in the heartbeat until it is answered: its report may have been lost.
+        finished = [report for beat in beats.values() for report in beat.finished]
+        replies += commit(self._engine, self._settings, finished, lambda report, why: self._park(encode(report), why))
         self._note_canaries([message for message in messages if isinstance(message, CanarySent)])
         send_replies(self._broker.publish_unconfirmed, replies)
-        self.consumer.ack(deliveries)
 
     def _read(self, delivery: Delivery) -> WorkerBeat | CanarySent | None:
         try:
             message = decode(delivery.body)
         except Unreadable as error:
-            self._park(delivery, str(error))
+            self._park(delivery.body, str(error))
             return None
         if isinstance(message, WorkerBeat | CanarySent):
             return message
-        self._park(delivery, f"{type(message).__name__} is no heartbeat")
+        self._park(delivery.body, f"{type(message).__name__} is no heartbeat")
         return None
 
-    def _park(self, delivery: Delivery, reason: str) -> None:
+    def _park(self, body: bytes, reason: str) -> None:
         log.error("Parked a message", extra={"reason": reason, "queue": names.HEARTBEAT_QUEUE})
-        self._broker.publish([parked(delivery.body, names.HEARTBEAT_QUEUE, reason)])
+        self._broker.publish([parked(body, names.HEARTBEAT_QUEUE, reason)])
 
     def _renew(self, beats: Sequence[WorkerBeat]) -> list[Reply]:
         if not beats:
@@ -96,24 +111,9 @@ class Heartbeats:
         with self._engine.begin() as connection:
             _register(connection, beats)
             listed = {beat.attempt_id: each.worker_id for each in beats for beat in each.running}
-            _renew_leases(connection, listed, self._settings.lease)
             _note_progress(connection, beats)
+            _renew_leases(connection, listed, self._settings.lease)
             return list(_answers(connection, listed))
-
-    def _settle(self, reports: Sequence[AttemptFinished]) -> list[Reply]:
-        """A finished attempt stays in the heartbeat until it is answered: its report may have been lost."""
-        if not reports:
-            return []
-
-        def work(working_set: WorkingSet) -> dict[UUID, str | None]:
-            places = places_of(working_set.connection, [report.attempt_id for report in reports])
-            working_set.lock(place.run_id for place in places.values())
-            verdicts = settle(working_set, reports, places, random)
-            working_set.flush()
-            return verdicts
-
-        verdicts = in_working_set(self._engine, self._settings.policy, work)
-        return [verdict(report, verdicts[report.attempt_id]) for report in reports]
 
     def _note_canaries(self, canaries: Iterable[CanarySent]) -> None:
         newest = {canary.reaper_id: canary.value for canary in canaries}
@@ -145,29 +145,38 @@ def _register(connection: Connection, beats: Sequence[WorkerBeat]) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_=news))
 
 
+def _note_progress(connection: Connection, beats: Sequence[WorkerBeat]) -> None:
+    """Progress belongs to the newest attempt and never goes backwards within it.
+
+    Rows that a decision has locked are left out, here and for the leases: heartbeats wait for nobody, and another
+    one comes soon.
+    """
+    told = {each.attempt_id: each for beat in beats for each in beat.running if each.events_total}
+    if not told:
+        return
+    is_newest = (Attempt.sub_task_id == SubTask.id) & (Attempt.attempt_id == SubTask.attempt_id)
+    query = select(SubTask.id, SubTask.attempt_id).join(Attempt, is_newest).order_by(SubTask.id)
+    running = query.where(Attempt.attempt_id.in_(sorted(told)), SubTask.state == SubTaskState.STARTED)
+    free = connection.execute(running.with_for_update(of=SubTask, key_share=True, skip_locked=True)).all()
+    rows = [{"b_id": row.id, **_progress_of(told[row.attempt_id])} for row in free]
+    if rows:
+        furthest = {name: func.greatest(SubTask.__table__.c[name], bindparam(f"b_{name}")) for name in _PROGRESS}
+        connection.execute(update(SubTask).where(SubTask.id == bindparam("b_id")).values(**furthest), rows)
+
+
+def _progress_of(beat: AttemptBeat) -> dict[str, int]:
+    return {f"b_{name}": getattr(beat, name) for name in _PROGRESS}
+
+
 def _renew_leases(connection: Connection, listed: dict[UUID, str], lease: float) -> None:
     """Renew only what is listed by the worker that holds it."""
     live = Attempt.state.in_(sorted(LIVE_ATTEMPTS))
     held = select(Attempt.attempt_id, Attempt.worker_id).where(Attempt.attempt_id.in_(sorted(listed)), live)
-    rows = connection.execute(held.order_by(Attempt.attempt_id).with_for_update())
+    rows = connection.execute(held.order_by(Attempt.attempt_id).with_for_update(skip_locked=True))
     renewed = [row.attempt_id for row in rows if listed[row.attempt_id] == row.worker_id]
     values: dict[str, Any] = {"state": AttemptState.RUNNING, "renewals": Attempt.renewals + 1}
     until = func.now() + timedelta(seconds=lease)
     connection.execute(update(Attempt).where(Attempt.attempt_id.in_(renewed)).values(lease_until=until, **values))
-
-
-def _note_progress(connection: Connection, beats: Sequence[WorkerBeat]) -> None:
-    """Progress belongs to the newest attempt and never goes backwards within it."""
-    rows = [
-        {"b_attempt": each.attempt_id, "b_total": each.events_total, "b_complete": each.events_complete}
-        for beat in beats
-        for each in beat.running
-        if each.events_total or each.events_complete
-    ]
-    if rows:
-        of_newest = SubTask.attempt_id == bindparam("b_attempt")
-        values: dict[str, Any] = {"events_total": bindparam("b_total"), "events_complete": bindparam("b_complete")}
-        connection.execute(update(SubTask).where(of_newest).values(**values), rows)
 
 
 def _answers(connection: Connection, listed: dict[UUID, str]) -> Iterable[Reply]:

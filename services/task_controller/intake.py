@@ -8,7 +8,8 @@ from threading import Event
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from services.task_controller.handlers import HANDLERS, Reply, handle
+from services.task_controller.committing import commit
+from services.task_controller.handlers import HANDLERS, Reply
 from services.task_controller.settings import Settings
 from shared import names
 from shared.broker.delays import backoff
@@ -16,8 +17,6 @@ from shared.broker.errors import BrokerUnavailable
 from shared.broker.port import BrokerPort, Delivery, OutgoingMessage
 from shared.codec import Unreadable
 from shared.core.retries import Cause
-from shared.database.transactions import in_working_set
-from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import AttemptFinished, Message
 from shared.messages.envelope import decode, encode
 from shared.messages.parking import attempt_named_in, parked
@@ -59,26 +58,16 @@ class Intake:
 
     def _handle(self, deliveries: Sequence[Delivery]) -> None:
         reads = [read for delivery in deliveries if (read := self._read(delivery)) is not None]
-        self._answer(self._commit(reads))
+        send_replies(self._broker.publish_unconfirmed, self._commit(reads))
         self.consumer.ack(deliveries)
 
     def _commit(self, reads: Sequence[Read]) -> list[Reply]:
-        try:
-            return self._transact([read.message for read in reads])
-        except OperationalError:
-            raise
-        except Exception:
-            if len(reads) == 1:
-                log.exception("A message cannot be handled", extra={"message_type": type(reads[0].message).__name__})
-                self._park(reads[0].delivery, "it cannot be handled; see the log of the task controller")
-                return []
-            return [reply for read in reads for reply in self._commit([read])]
+        bodies = {id(read.message): read.delivery.body for read in reads}
 
-    def _transact(self, messages: Sequence[Message]) -> list[Reply]:
-        def work(working_set: WorkingSet) -> list[Reply]:
-            return handle(working_set, self._settings, messages)
+        def park(message: Message, reason: str) -> None:
+            self._park(bodies.get(id(message)) or encode(message), reason)
 
-        return in_working_set(self._engine, self._settings.policy, work) if messages else []
+        return commit(self._engine, self._settings, [read.message for read in reads], park)
 
     def _read(self, delivery: Delivery) -> Read | None:
         try:
@@ -86,13 +75,13 @@ class Intake:
         except Unreadable as error:
             return self._unreadable(delivery, str(error))
         if type(message) not in HANDLERS:
-            self._park(delivery, f"the task controller does not handle {type(message).__name__}")
+            self._park(delivery.body, f"the task controller does not handle {type(message).__name__}")
             return None
         return Read(delivery, message)
 
     def _unreadable(self, delivery: Delivery, reason: str) -> Read | None:
         """Park it; a result that cannot be read also ends its attempt, counted, so that its run goes on."""
-        self._park(delivery, reason)
+        self._park(delivery.body, reason)
         named = attempt_named_in(delivery.body)
         if named is None:
             return None
@@ -100,12 +89,9 @@ class Intake:
         message = f"the result of the worker cannot be read: {reason}"
         return Read(delivery, AttemptFinished(attempt_id, worker_id, Cause.UNREADABLE, message))
 
-    def _park(self, delivery: Delivery, reason: str) -> None:
+    def _park(self, body: bytes, reason: str) -> None:
         log.error("Parked a message", extra={"reason": reason, "queue": names.TASK_CONTROLLER_QUEUE})
-        self._broker.publish([parked(delivery.body, names.TASK_CONTROLLER_QUEUE, reason)])
-
-    def _answer(self, replies: Sequence[Reply]) -> None:
-        send_replies(self._broker.publish_unconfirmed, replies)
+        self._broker.publish([parked(body, names.TASK_CONTROLLER_QUEUE, reason)])
 
 
 def send_replies(publish: Callable[[Sequence[OutgoingMessage]], None], replies: Sequence[Reply]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from shared.codec import from_plain
+from shared.codec import Unreadable, from_plain
 from shared.core.chunking import ChunkingError, lookup_chunks, loss_chunks
 from shared.core.facts import RunPlanned, RunUnplannable, StageFacts
 from shared.core.inputs import ChunkingFacts
@@ -27,7 +27,7 @@ def plan(work: WorkingSet, run_id: int) -> None:
     try:
         lookups, losses = chunk_counts(kind, from_plain(ChunkingFacts, run.row["facts"]))
         stages = plan_run(kind, run.row["model_queue"], lookups, losses)
-    except (ChunkingError, ValueError) as error:
+    except (ChunkingError, Unreadable, ValueError) as error:
         _refuse(work, run_id, kind, str(error))
         return
     _write_stages(work, run_id, stages)

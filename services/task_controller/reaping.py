@@ -48,6 +48,8 @@ class Reaper:
         while not stopping.is_set():
             try:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    # Out of the pool: closing it must end the session, and with the session its advisory lock.
+                    connection.detach()
                     self._reign(connection, stopping)
             except (OperationalError, BrokerError) as error:
                 log.warning("The reaper starts its watch anew", extra={"reason": str(error)})

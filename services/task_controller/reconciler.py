@@ -53,9 +53,18 @@ class Reconciler:
             if not connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
                 return
             for run_id in self._stalled():
-                in_working_set(self._engine, self._settings.policy, partial(_look_at, run_id))
+                self._look_at(run_id)
             self._top_up()
             connection.execute(delete(Outbox).where(Outbox.sent_at < func.now() - _KEEP_SENT))
+
+    def _look_at(self, run_id: int) -> None:
+        try:
+            in_working_set(self._engine, self._settings.policy, partial(_reconcile, run_id))
+        except OperationalError:
+            raise
+        except Exception:
+            # One run that nobody understands must not keep the others waiting.
+            log.exception("A run cannot be reconciled", extra={"run": run_id})
 
     def _stalled(self) -> list[int]:
         """Runs that are alive but have nothing queued or started, or that are to be stopped."""
@@ -88,7 +97,7 @@ class Reconciler:
             return Counter({row[0]: row[1] for row in connection.execute(query.group_by(SubTask.queue))})
 
 
-def _look_at(run_id: int, work: WorkingSet) -> None:
+def _reconcile(run_id: int, work: WorkingSet) -> None:
     work.lock([run_id])
     if run_id not in work.runs:
         return

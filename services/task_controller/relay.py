@@ -12,10 +12,10 @@ from sqlalchemy.exc import OperationalError
 from shared.broker.delays import backoff
 from shared.broker.errors import BrokerError
 from shared.broker.port import BrokerPort, Outcome, OutgoingMessage
-from shared.broker.topology import Topology
+from shared.broker.topology import QueueSpec, Topology
 from shared.database.execution import Outbox
 from shared.database.outbox import CHANNEL
-from shared.topology import work_queue
+from shared.topology import PLATFORM, work_queue
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +71,28 @@ class Relay:
         messages = [_message(row) for row in rows for _ in range(row.copies)]
         if not messages:
             return []
-        results = self._broker.publish(messages)
-        self._declare_missing({m.routing_key for m, r in zip(messages, results, strict=True) if _missing(m, r.outcome)})
-        lost = {m.headers["outbox"] for m, r in zip(messages, results, strict=True) if _to_repeat(m, r.outcome)}
+        left = self._publish_all(messages)
+        missing = [message for message, outcome in left if _is_missing(message, outcome)]
+        if missing:
+            self._declare({message.routing_key for message in missing})
+            left = [each for each in left if not _is_missing(*each)] + self._publish_all(missing)
+        lost = {message.headers["outbox"] for message, _ in left}
         return [row.id for row in rows if str(row.id) not in lost]
 
-    def _declare_missing(self, queues: set[str]) -> None:
-        """A queue of tokens must be there before any worker has connected."""
-        if queues:
-            log.info("Declaring queues", extra={"queues": sorted(queues)})
-            self._broker.declare(Topology(queues=tuple(work_queue(name) for name in sorted(queues))))
+    def _publish_all(self, messages: Sequence[OutgoingMessage]) -> list[tuple[OutgoingMessage, Outcome]]:
+        """Publish. Returns what must be repeated, with what became of it."""
+        results = self._broker.publish(messages)
+        outcomes = ((message, result.outcome) for message, result in zip(messages, results, strict=True))
+        return [(message, outcome) for message, outcome in outcomes if _is_to_repeat(message, outcome)]
+
+    def _declare(self, queues: set[str]) -> None:
+        """A queue of tokens must be there before any worker has connected; ours may have been wiped."""
+        log.info("Declaring queues", extra={"queues": sorted(queues)})
+        self._broker.declare(Topology(queues=tuple(_queue(name) for name in sorted(queues))))
+
+
+def _queue(name: str) -> QueueSpec:
+    return next((queue for queue in PLATFORM.queues if queue.name == name), work_queue(name))
 
 
 def _message(row: Row[Any]) -> OutgoingMessage:
@@ -94,9 +106,9 @@ def _message(row: Row[Any]) -> OutgoingMessage:
     )
 
 
-def _missing(message: OutgoingMessage, outcome: Outcome) -> bool:
+def _is_missing(message: OutgoingMessage, outcome: Outcome) -> bool:
     return outcome is Outcome.RETURNED and message.exchange == ""
 
 
-def _to_repeat(message: OutgoingMessage, outcome: Outcome) -> bool:
+def _is_to_repeat(message: OutgoingMessage, outcome: Outcome) -> bool:
     return outcome is not Outcome.CONFIRMED and (message.mandatory or outcome is not Outcome.RETURNED)

@@ -123,9 +123,11 @@ def _ended(facts: Facts, event: AttemptEnded, policy: RetryPolicy) -> Decision:
         return _confirmed(facts)
     if facts.run.state != RunState.ACTIVE:
         return Decision(refusal=f"the run is {facts.run.state}")
-    if cause is None:
-        return _completed(facts)
-    return _failed(facts, cause, event.jitter, policy)
+    if cause is not None:
+        return _failed(facts, cause, event.jitter, policy)
+    if not allows(SUB_TASK, facts.sub_task.state, SubTaskEvent.COMPLETED):
+        return Decision(refusal=f"the sub-task is {facts.sub_task.state}")
+    return _completed(facts)
 
 
 def _told_apart(cause: Cause | None, attempt: AttemptFacts) -> Cause | None:

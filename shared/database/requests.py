@@ -9,7 +9,18 @@ from sqlalchemy.orm import Session
 from shared import names
 from shared.codec import to_plain
 from shared.core.inputs import ChunkingFacts, RunInputs
-from shared.core.states import ANALYSIS, RUN, AnalysisEvent, AnalysisStatus, RunEvent, RunKind, RunState, allows, move
+from shared.core.states import (
+    ANALYSIS,
+    RUN,
+    AnalysisEvent,
+    AnalysisStatus,
+    IllegalTransition,
+    RunEvent,
+    RunKind,
+    RunState,
+    allows,
+    move,
+)
 from shared.database.execution import Run
 from shared.database.outbox import Posting, post
 from shared.database.resources import Analysis
@@ -62,7 +73,10 @@ def request_run(session: Session, analysis: Analysis, request: RunRequest) -> Ru
     """Write the run and move the (locked) analysis to QUEUED. Raises IllegalTransition in the wrong status."""
     losses_only = request.kind == RunKind.GENERATE_LOSSES
     event = AnalysisEvent.LOSSES_REQUESTED if losses_only else AnalysisEvent.INPUTS_REQUESTED
-    status = move(ANALYSIS, AnalysisStatus(analysis.status), event)
+    before = AnalysisStatus(analysis.status)
+    if before == AnalysisStatus.READY and is_alive_generate_and_run(current_run(session, analysis)):
+        raise IllegalTransition(before, event)
+    status = move(ANALYSIS, before, event)
     run = Run(
         run_uuid=uuid4().hex,
         analysis_id=analysis.id,
@@ -99,7 +113,10 @@ def cancel_run(session: Session, analysis: Analysis) -> None:
     run = current_run(session, analysis)
     if run is None:
         raise LookupError(f"analysis {analysis.id} has no run to cancel")
-    analysis.status = move(ANALYSIS, AnalysisStatus(analysis.status), AnalysisEvent.CANCELLED)
+    before = AnalysisStatus(analysis.status)
+    if before == AnalysisStatus.READY and not is_alive_generate_and_run(run):
+        raise IllegalTransition(before, AnalysisEvent.CANCELLED)
+    analysis.status = move(ANALYSIS, before, AnalysisEvent.CANCELLED)
     if allows(RUN, RunState(run.state), RunEvent.CANCEL_REQUESTED):
         run.state = move(RUN, RunState(run.state), RunEvent.CANCEL_REQUESTED)
     note_traceback(analysis, run)

@@ -34,14 +34,18 @@ def settle(
 ) -> dict[UUID, str | None]:
     """Take the reports into account, in order. Returns, by attempt, why it was refused, or None where it counts.
 
-    The runs of `places` must be locked.
+    The runs of `places` must be locked; those that have been deleted meanwhile are not known any more.
     """
-    known = [report for report in reports if report.attempt_id in places]
+    known = [report for report in reports if _is_in(places.get(report.attempt_id), work)]
     work.load((places[report.attempt_id].sub_task_id for report in known), (report.attempt_id for report in known))
     verdicts: dict[UUID, str | None] = {report.attempt_id: "this attempt is not known" for report in reports}
     for report in known:
         verdicts[report.attempt_id] = _settle_one(work, report, places[report.attempt_id], jitter())
     return verdicts
+
+
+def _is_in(place: Place | None, work: WorkingSet) -> bool:
+    return place is not None and place.run_id in work.runs
 
 
 def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter: float) -> str | None:
@@ -56,7 +60,8 @@ def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter:
 def _details(report: AttemptFinished) -> dict[str, object]:
     return {
         "cause": report.cause,
-        "message": report.message,
+        # What a model prints may hold a NUL character, which PostgreSQL does not keep.
+        "message": report.message.replace("\0", "\ufffd") if report.message else None,
         "exit_status": report.exit_status,
         "signal": report.signal,
         "peak_memory": report.peak_memory,

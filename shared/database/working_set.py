@@ -146,6 +146,11 @@ class WorkingSet:
         run = self.runs[run_id]
         run.facts = replace(run.facts, stages=stages)
 
+    def set_priority(self, run_id: int, priority: int) -> None:
+        """Note the priority that a run has been given (its row has been written)."""
+        run = self.runs[run_id]
+        run.facts = replace(run.facts, priority=priority)
+
     def post(self, posting: Posting) -> None:
         """Add a message to the outbox of this transaction."""
         self._flush.postings.append(posting)
@@ -194,6 +199,7 @@ class WorkingSet:
             case SubTaskState.STARTED:
                 values |= {"attempt_id": change.attempt_id, "fence": after.fence}
                 values |= {"start_time": self.now, "not_before": None}
+                values |= {"events_total": 0, "events_complete": 0}
             case SubTaskState.QUEUED:
                 values |= {"queue_time": self.now, "not_before": self.now + timedelta(seconds=change.delay)}
                 values["retried"] = change.ended_by is not None and change.ended_by not in UNCOUNTED
@@ -209,8 +215,6 @@ class WorkingSet:
             mine = self._flush.run_of.get(sub_task_id) == run_id and stage in (None, sub_task.stage)
             if mine and sub_task.state in states:
                 self.sub_tasks[sub_task_id] = replace(sub_task, state=after)
-                if sub_task_id in self._flush.sub_tasks:
-                    self._flush.sub_tasks[sub_task_id]["state"] = after
 
     def _move_analysis(self, run: LockedRun, change: AnalysisMoved) -> None:
         if not run.is_current or not allows(ANALYSIS, run.analysis_status, change.event):
