@@ -25,6 +25,7 @@ def plan(work: WorkingSet, run_id: int) -> None:
         return
     kind = RunKind(run.row["kind"])
     try:
+        _check_mode(run.row["run_mode"])
         lookups, losses = chunk_counts(kind, from_plain(ChunkingFacts, run.row["facts"]))
         stages = plan_run(kind, run.row["model_queue"], lookups, losses)
     except (ChunkingError, Unreadable, ValueError) as error:
@@ -47,6 +48,11 @@ def chunk_counts(kind: RunKind, facts: ChunkingFacts) -> tuple[int | None, int |
         lookup_chunks(facts.options, facts.location_rows or 0) if with_inputs else None,
         loss_chunks(facts.options, facts.events) if with_losses else None,
     )
+
+
+def _check_mode(run_mode: str) -> None:
+    if run_mode != "V2":
+        raise ValueError(f"No worker executes runs of mode {run_mode}: set the model's run_mode to V2.")
 
 
 def _refuse(work: WorkingSet, run_id: int, kind: RunKind, reason: str) -> None:

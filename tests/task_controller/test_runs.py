@@ -1,7 +1,7 @@
 """Whole runs from the request to their end: statuses, times, rows and messages on the way."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from shared.core.chunking import ChunkingOptions, ChunkStrategy
 from shared.core.inputs import ChunkingFacts
@@ -125,6 +125,15 @@ def test_losses_that_cannot_be_planned_are_a_run_error(world: World) -> None:
     facts = ChunkingFacts(ChunkingOptions(loss_strategy=ChunkStrategy.DYNAMIC), events=None)
     run_id = world.started(LOSSES, facts=facts)
     assert (world.run_state(run_id), world.status(run_id)) == ("FAILED", "RUN_ERROR")
+
+
+def test_a_run_of_a_mode_that_no_worker_executes_fails_with_a_reason(world: World) -> None:
+    run_id = world.request(world.analysis(), INPUTS)
+    with world.engine.begin() as connection:
+        connection.execute(update(Run).where(Run.id == run_id).values(run_mode="V1"))
+    world.tell(StartRun(run_id))
+    assert (world.status(run_id), world.run_state(run_id)) == ("INPUTS_GENERATION_ERROR", "FAILED")
+    assert "set the model's run_mode to V2" in world.value(select(Run.error).where(Run.id == run_id))
 
 
 def test_a_run_whose_facts_cannot_be_read_fails_instead_of_waiting_for_ever(world: World) -> None:
