@@ -17,7 +17,7 @@ QUANTILES: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 LOOKUP_CHUNKS: Final = 2
 LOSS_CHUNKS: Final = 4
-REPORTS: Final = ("alt_period", "elt_moment", "ept_full_uncertainty_aep", "ept_full_uncertainty_oep")
+REPORTS: Final = ("alt_period", "ept_full_uncertainty_aep", "ept_full_uncertainty_oep")
 
 
 def model_settings(number_of_events: int, years: int) -> dict[str, Any]:

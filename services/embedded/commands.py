@@ -67,7 +67,7 @@ def demo(options: DemoOptions, console: Console) -> None:
     stop_on_terminate()
     layout = Layout(Layout.from_env(os.environ).home / "demo")
     model = read_model_directory(options.model) if options.model else example_model(layout)
-    workers = options.workers or max(1, min(2, cores()))
+    workers = options.workers or max(1, cores() // 2)
     slots = slots_for(workers)
     portfolio = portfolio_of(options, model, workers * slots)
     cache = prepare_kernels(Layout.from_env(os.environ), console)

@@ -77,11 +77,10 @@ class Platform:
         surroundings = self._surroundings(database, broker.url)
         upgrade_database(surroundings.database)
         reporter = entered.enter_context(DeathReporter(broker.url))
-        self.said("starting the services")
+        self.said("starting the services and the workers")
         tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
-        tree.start(*self._services(surroundings))
-        self.said("starting the workers")
-        tree.start(*(worker for fleet in self.fleets for worker in self._workers(surroundings, fleet)))
+        workers = [worker for fleet in self.fleets for worker in self._workers(surroundings, fleet)]
+        tree.start(*self._services(surroundings), *workers)
 
     def _database(self, entered: ExitStack) -> str:
         """The URL of the user's database where one is configured, else of our own."""
