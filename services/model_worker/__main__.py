@@ -51,7 +51,7 @@ async def work(settings: Settings, registration: RegisterModel) -> int:
     worker_id = uuid4().hex
     tell_launcher(os.environ.get("LOSSLINE_WORKER_ID_FILE"), worker_id)
     with (
-        own_directory(settings.base_directory, settings.queue) as directory,
+        own_directory(settings.base_directory, settings.queue, keep=settings.keep_local_data) as directory,
         open_object_store(settings.store) as store,
     ):
         async with (

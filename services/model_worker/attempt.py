@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Coroutine, Mapping
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,22 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.model_worker.attempt_log import AttemptLog
-from services.model_worker.needs import NEEDS, WITH_DATA_FILES
-from services.model_worker.objects import ObjectCache
+from services.model_worker.cleaning import CLEANUP_STEPS, remove_objects
+from services.model_worker.fetching import fetch
+from services.model_worker.objects import ObjectCache, all_of
 from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServer, ProcessesError, StepReportError
 from services.model_worker.processes.step_codec import StepReport, encode_context, read_report
 from services.model_worker.settings import Settings
-from services.model_worker.step_contract import InputFile, StepContext
 from shared.core.inputs import FileRef
-from shared.core.plan import Phase, storage_prefix
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished, Grant
 from shared.object_store import ObjectNotFound, ObjectStore, ObjectStoreError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-CLEANUP_STEPS = frozenset({"cleanup-input-generation", "cleanup-losses-generation"})
 
 _CAUSES = {"failed": Cause.MODEL_ERROR, "no_keys": Cause.NO_KEYS, "out_of_memory": Cause.OUT_OF_MEMORY}
 
@@ -65,52 +63,57 @@ class Attempt:
         self.grant = grant
         self._workshop = workshop
         self._progress_url = progress_url
-        prefix = storage_prefix_of(grant).rstrip("/")
-        self._directory = workshop.directory / prefix / f"attempt-{grant.attempt_id}"
+        run = f"analysis-{grant.analysis_id}_{grant.phase}-{grant.run_uuid}"
+        self._directory = workshop.directory / run / f"attempt-{grant.attempt_id}"
+        self._log = AttemptLog(self._directory / "log.txt", workshop.store, grant.log_key)
         self._child: Child | None = None
         self._stop_cause: Cause | None = None
         self._stopping = asyncio.Event()
+        self._at_once = False
         self._ending = Ending()
 
     def stop(self, cause: Cause, *, at_once: bool = False) -> None:
-        """End the attempt: SIGTERM and, after the grace, SIGKILL; `at_once` SIGKILL only. Once told is enough."""
+        """End the attempt: SIGTERM and, after the grace, SIGKILL; `at_once` SIGKILL only. The first cause stands."""
         if self._stop_cause is None:
             self._stop_cause = cause
             self._stopping.set()
-        if at_once and self._child is not None:
-            self._child.kill()
+        if at_once:
+            self._at_once = True
+            if self._child is not None:
+                self._child.kill()
 
-    async def run(self) -> AttemptFinished:
-        """Execute, and report."""
-        attempt_log = AttemptLog(self._directory / "log.txt", self._workshop.store, self.grant.log_key)
+    async def run(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> AttemptFinished:
+        """Execute when `turn` returns, and report."""
         try:
             self._directory.mkdir(parents=True)
-            await self._execute(attempt_log)
+            await self._unless_stopped(turn())
+            await self._execute()
         except Stopped:
             self._failed(self._stop_cause or Cause.CANCELLED, "told to stop")
-        except ObjectNotFound as error:
-            self._failed(Cause.MODEL_ERROR, f"an input is not in the object store: {error}")
-        except ObjectStoreError as error:
-            self._failed(Cause.STORAGE, str(error))
-        except (ProcessesError, OSError) as error:
-            self._failed(Cause.MODEL_ERROR, str(error))
-        log_key = await attempt_log.finish(self._ending.message)
+        except Exception as error:  # noqa: BLE001 - an attempt that ends unreported would keep its lease for ever
+            self._failed(*meaning_of(error))
+        if self._child is not None:
+            await self._child.close()
+        log_key = await self._log.finish()
         if not self._workshop.settings.keep_local_data:
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+            with suppress(OSError):  # other attempts of the run are in it
+                self._directory.parent.rmdir()
         return self._report(log_key)
 
-    async def _execute(self, attempt_log: AttemptLog) -> None:
+    async def _execute(self) -> None:
         if self.grant.step in CLEANUP_STEPS:
             self._ending.started_at = datetime.now(UTC)
-            await self._clean_up(attempt_log)
+            await self._clean_up()
             return
-        context = await self._unless_stopped(self._fetch())
+        shop = self._workshop
+        context = await self._unless_stopped(fetch(self.grant, self._directory, shop.settings, shop.cache))
         spec_path = self._directory / "spec.json"
         spec_path.write_bytes(encode_context(context))
         self._ending.started_at = datetime.now(UTC)
-        self._child = child = await self._workshop.forks.start(self._child_spec(spec_path, context.directory))
-        async with attempt_log.uploading(self._workshop.settings.log_every):
-            end = self._ending.end = await self._follow(child, attempt_log)
+        self._child = child = await shop.forks.start(self._child_spec(spec_path, context.directory))
+        async with self._log.uploading(shop.settings.log_every):
+            end = self._ending.end = await self._follow(child)
         self._raise_if_stopped()
         report = read_report_of(spec_path, end)
         self._ending.message = report.error.traceback if report.error else None
@@ -118,49 +121,16 @@ class Attempt:
         if report.outcome == "completed":
             self._ending.artifacts = await self._unless_stopped(self._upload(report))
 
-    async def _fetch(self) -> StepContext:
-        grant, folder = self.grant, self._directory / "inputs"
-        needed = {name: ref for name, ref in grant.files.items() if name in NEEDS[grant.step]}
-        data = grant.data_files if grant.step in WITH_DATA_FILES else ()
-        settings = self._workshop.settings
-        directory = self._directory / "step"
-        directory.mkdir()
-        return StepContext(
-            step=grant.step,
-            slug=grant.slug,
-            analysis_id=grant.analysis_id,
-            run_uuid=grant.run_uuid,
-            directory=directory,
-            model=settings.place,
-            chunk=grant.chunk,
-            chunks=grant.chunks,
-            files=await self._link(needed, folder / "files"),
-            chunk_files=tuple(
-                await asyncio.gather(
-                    *(self._link(files, folder / f"chunk-{n}") for n, files in enumerate(grant.chunk_files))
-                )
-            ),
-            data_files=tuple((await self._link({str(n): ref for n, ref in enumerate(data)}, folder / "data")).values()),
-            reporting_currency=grant.reporting_currency,
-            debug=settings.debug,
-            keep_local_data=settings.keep_local_data,
-        )
-
-    async def _link(self, references: Mapping[str, FileRef], folder: Path) -> dict[str, InputFile]:
-        cache = self._workshop.cache
-        files = await asyncio.gather(*(cache.link(ref, folder / name) for name, ref in references.items()))
-        return dict(zip(references, files, strict=True))
-
     def _child_spec(self, spec_path: Path, directory: Path) -> ChildSpec:
         environ = dict(self._workshop.settings.step_environ) | {"OASIS_ANALYSIS_STATUS_URL": self._progress_url}
         return ChildSpec(spec_path, directory, environ, attempt=str(self.grant.attempt_id))
 
-    async def _follow(self, child: Child, attempt_log: AttemptLog) -> ChildEnd:
+    async def _follow(self, child: Child) -> ChildEnd:
         """Tee the output to its end; meanwhile a stop terminates, and after the grace kills."""
         stopper = asyncio.create_task(self._stop_when_told(child))
         try:
             async for line in child.lines():
-                attempt_log.write(line)
+                self._log.write(line)
             return await child.wait()
         finally:
             stopper.cancel()
@@ -169,24 +139,24 @@ class Attempt:
 
     async def _stop_when_told(self, child: Child) -> None:
         await self._stopping.wait()
-        child.terminate()
-        await asyncio.sleep(self._workshop.settings.stop_grace)
+        if not self._at_once:
+            child.terminate()
+            await asyncio.sleep(self._workshop.settings.stop_grace)
         child.kill()
 
     async def _upload(self, report: StepReport) -> dict[str, FileRef]:
         store, prefix = self._workshop.store, self.grant.key_prefix
         paths = report.artifacts
         keys = {name: f"{prefix}{path.name}" for name, path in paths.items()}
-        await asyncio.gather(*(asyncio.to_thread(store.put_file, keys[name], path) for name, path in paths.items()))
+        await all_of(asyncio.to_thread(store.put_file, keys[name], path) for name, path in paths.items())
         return {name: FileRef(keys[name], path.name) for name, path in paths.items()}
 
-    async def _clean_up(self, attempt_log: AttemptLog) -> None:
-        prefix = storage_prefix_of(self.grant)
+    async def _clean_up(self) -> None:
         if self._workshop.settings.keep_remote_data:
-            attempt_log.write(f"OASIS_KEEP_REMOTE_DATA is set: kept all objects below {prefix}".encode())
+            self._log.write(b"OASIS_KEEP_REMOTE_DATA is set: kept all objects of the run")
             return
-        removed = await asyncio.to_thread(self._workshop.store.delete_prefix, prefix)
-        attempt_log.write(f"removed {removed} objects below {prefix}".encode())
+        removed = await asyncio.to_thread(remove_objects, self._workshop.store, self.grant)
+        self._log.write(f"removed {removed} objects".encode())
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of the work, or Stopped as soon as the attempt is told to end."""
@@ -206,6 +176,7 @@ class Attempt:
 
     def _failed(self, cause: Cause, message: str) -> None:
         self._ending = replace(self._ending, cause=cause, message=message, artifacts={})
+        self._log.write(message.rstrip().encode())
 
     def _report(self, log_key: str | None) -> AttemptFinished:
         ending, end = self._ending, self._ending.end
@@ -226,9 +197,16 @@ class Attempt:
         )
 
 
-def storage_prefix_of(grant: Grant) -> str:
-    """The prefix of the grant's phase."""
-    return storage_prefix(Phase(grant.phase), grant.analysis_id, grant.run_uuid)
+def meaning_of(error: Exception) -> tuple[Cause, str]:
+    """What an error of the worker, not of the step, means for the attempt; best called where it is handled."""
+    if isinstance(error, ObjectNotFound):
+        return Cause.MODEL_ERROR, f"an input is not in the object store: {error}"
+    if isinstance(error, ObjectStoreError):
+        return Cause.STORAGE, str(error)
+    if isinstance(error, ProcessesError | OSError):
+        return Cause.MODEL_ERROR, str(error)
+    log.error("An attempt failed in the worker itself", exc_info=error)
+    return Cause.MODEL_ERROR, "".join(traceback.format_exception(error))
 
 
 def read_report_of(spec_path: Path, end: ChildEnd) -> StepReport:

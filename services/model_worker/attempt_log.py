@@ -8,10 +8,14 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from shared.object_store import ObjectStore, ObjectStoreError
+from shared.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
+
+_IDLE_PER_UPLOAD = 10
+"""An upload is the whole log: after one that took t seconds, at least this many t pass until the next."""
 
 
 class AttemptLog:
@@ -21,14 +25,16 @@ class AttemptLog:
         self._path = path
         self._store = store
         self._key = key
+        self._file: BinaryIO | None = None
         self._size = 0
-        self._uploaded = -1
+        self._uploaded = 0
 
     def write(self, line: bytes) -> None:
         """Append a line."""
         try:
-            with self._path.open("ab") as file:
-                file.write(line + b"\n")
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            self._file.write(line + b"\n")
             self._size += len(line) + 1
         except OSError as error:
             log.warning("A log line is lost", extra={"log": self._key, "reason": str(error)})
@@ -36,33 +42,37 @@ class AttemptLog:
     @asynccontextmanager
     async def uploading(self, every: float) -> AsyncIterator[None]:
         """Upload what there is, every so many seconds, while inside."""
-        task = asyncio.create_task(self._keep_uploading(every))
+        ended = asyncio.Event()
+        task = asyncio.create_task(self._keep_uploading(every, ended))
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            # Not cancelled: an upload that went on in its thread could come after the last one, and shorten the log.
+            ended.set()
+            await task
 
-    async def finish(self, message: str | None) -> str | None:
-        """Add why the attempt ended, upload all of it; returns its key, or None where there is no log."""
-        if message:
-            self.write(message.rstrip().encode())
+    async def finish(self) -> str | None:
+        """Upload all of it; returns its key, or None where there is no log."""
+        if self._file is not None:
+            self._file.close()
         await self._upload()
-        return self._key if self._uploaded >= 0 else None
+        return self._key if self._uploaded else None
 
-    async def _keep_uploading(self, every: float) -> None:
-        while True:
-            await asyncio.sleep(every)
-            if self._size > self._uploaded:
-                await self._upload()
-
-    async def _upload(self) -> None:
-        size = self._size
-        try:
-            if not self._path.exists():
+    async def _keep_uploading(self, every: float, ended: asyncio.Event) -> None:
+        pause = every
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), pause)
                 return
-            await asyncio.to_thread(self._store.put_file, self._key, self._path, content_type="text/plain")
-            self._uploaded = size
-        except (ObjectStoreError, OSError) as error:
-            log.warning("A log cannot be uploaded", extra={"log": self._key, "reason": str(error)})
+            pause = max(every, _IDLE_PER_UPLOAD * await self._upload())
+
+    async def _upload(self) -> float:
+        """Upload if the log has grown; returns how many seconds it took."""
+        size, began = self._size, asyncio.get_running_loop().time()
+        if size > self._uploaded:
+            try:
+                await asyncio.to_thread(self._store.put_file, self._key, self._path, content_type="text/plain")
+                self._uploaded = size
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the store, the outcome stands
+                log.warning("A log cannot be uploaded", extra={"log": self._key, "reason": str(error)})
+        return asyncio.get_running_loop().time() - began

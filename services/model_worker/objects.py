@@ -4,11 +4,16 @@ import asyncio
 import hashlib
 import os
 import time
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from services.model_worker.step_contract import InputFile
 from shared.core.inputs import FileRef
 from shared.object_store import ObjectStore
+
+T = TypeVar("T")
 
 _AT_ONCE = 8
 
@@ -35,8 +40,9 @@ class ObjectCache:
         """Remove what nobody has linked for so long. Attempts that have links keep their files."""
         oldest = time.time() - seconds
         for path in self._directory.glob("*/*"):
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # one that was being fetched has got its name
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
@@ -57,3 +63,14 @@ class ObjectCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         async with self._gate:
             await asyncio.to_thread(self._store.get_file, key, path)
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
+    """All results, in order. The first error ends the other works: they would go on in a folder that is removed."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

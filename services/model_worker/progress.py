@@ -61,7 +61,7 @@ class ProgressServer:
             fields = json.loads(body)
             total = int(fields["events_total"]) if "events_total" in fields else None
             more = int(fields.get("events_complete", 0))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return 400
         self._noted(attempt_id, total, more)
         return 200
@@ -71,9 +71,9 @@ class ProgressServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                status = take(self.path, self.rfile.read(length)) if 0 <= length <= _LONGEST_BODY else 413
-                self.send_response(status)
+                length = self.headers.get("Content-Length") or "0"
+                short = length.isdecimal() and int(length) <= _LONGEST_BODY
+                self.send_response(take(self.path, self.rfile.read(int(length))) if short else 413)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

@@ -12,8 +12,8 @@ from services.model_worker.processes import sweep
 
 
 @contextmanager
-def own_directory(base: Path, queue: str) -> Iterator[Path]:
-    """A folder `{base}/{queue}.{n}` that no other living worker has, empty.
+def own_directory(base: Path, queue: str, *, keep: bool = False) -> Iterator[Path]:
+    """A folder `{base}/{queue}.{n}` that no other living worker has, empty; removed at the end unless to `keep`.
 
     Raises SweepFailedError when processes of an earlier worker do not die.
     """
@@ -32,6 +32,8 @@ def own_directory(base: Path, queue: str) -> Iterator[Path]:
             shutil.rmtree(directory)
             directory.mkdir()
             yield directory
+            if not keep:
+                shutil.rmtree(directory, ignore_errors=True)
         finally:
             os.close(lock)
         return

@@ -37,6 +37,7 @@ class Settings:
     drain_for: float = 30.0
     self_fence: float = 300.0
     log_every: float = 3.0
+    keep_objects: float = 3600.0
 
     @property
     def queue(self) -> str:
@@ -72,7 +73,7 @@ class Settings:
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment that model code may see."""
-    return {name: value for name, value in environ.items() if not any(word in name for word in SECRET_WORDS)}
+    return {name: value for name, value in environ.items() if not any(word in name.upper() for word in SECRET_WORDS)}
 
 
 def _slots(environ: Mapping[str, str]) -> int:

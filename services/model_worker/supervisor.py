@@ -22,7 +22,7 @@ from shared.broker.errors import BrokerError
 from shared.broker.port import AsyncConsumerPort, Delivery, OutgoingMessage
 from shared.codec import Unreadable
 from shared.core.retries import Cause
-from shared.messages.catalogue import ClaimAnswered, ClaimWork, Grant, Message, WorkerBeat
+from shared.messages.catalogue import AttemptFinished, ClaimAnswered, ClaimWork, Grant, Message, WorkerBeat
 from shared.messages.envelope import decode, encode
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ class Supervisor:
 
     def not_ready(self) -> str | None:
         """Why work does not reach this worker, or None. A worker whose slots are full consumes nothing, rightly."""
+        if self.draining.is_set():
+            return "the worker drains"
         if self._control is None or not self._control.is_consuming:
             return "the broker has no consumer of ours"
         if self.slots.free and (self._tokens is None or not self._tokens.is_consuming):
@@ -93,7 +95,11 @@ class Supervisor:
             slot = await self.slots.wait_free()
             await tokens.resume()
             token = await tokens.get()
-            grant = await self._claim(slot)
+            try:
+                grant = await self._claim(slot)
+            except asyncio.CancelledError:
+                await tokens.nack(token)
+                raise
             if grant is not None:
                 self._take(grant, slot)
             if not self.slots.free:
@@ -105,14 +111,11 @@ class Supervisor:
         claim = ClaimWork(uuid4(), self.worker_id, self.settings.queue, slot)
         future: asyncio.Future[ClaimAnswered] = self._loop.create_future()
         self._answers[claim.claim_id] = future
-        try:
-            while True:
-                await self._say(claim)
-                with suppress(TimeoutError):
-                    answer = await asyncio.wait_for(asyncio.shield(future), self.settings.claim_again_after)
-                    return answer.grant
-        finally:
-            del self._answers[claim.claim_id]
+        while not future.done():
+            await self._say(claim)
+            await asyncio.wait((future,), timeout=self.settings.claim_again_after)
+        del self._answers[claim.claim_id]
+        return future.result().grant
 
     def _take(self, grant: Grant, slot: int) -> None:
         self.slots.take(slot, grant.weight)
@@ -126,10 +129,17 @@ class Supervisor:
     async def _execute(self, attempt: Attempt, slot: int) -> None:
         grant = attempt.grant
         log.info("An attempt begins", extra={"attempt": str(grant.attempt_id), "sub_task": grant.slug})
-        async with self.slots.holding(slot, grant.weight):
-            report = await attempt.run()
-        self._progress.close(grant.attempt_id)
-        del self.attempts[grant.attempt_id]
+        try:
+            async with self.slots.held(slot):
+                report = await attempt.run(lambda: self.slots.wait_turn(slot))
+        except Exception:
+            log.exception("An attempt ends without a report", extra={"attempt": str(grant.attempt_id)})
+            self.holdings.forget(grant.attempt_id)  # renewed no more, it ends as lost
+            return
+        finally:
+            self._progress.close(grant.attempt_id)
+            del self.attempts[grant.attempt_id]
+        self.workshop.cache.forget_older_than(self.settings.keep_objects)
         if grant.attempt_id in self.holdings.running:
             self.holdings.finish(report)
             await self._say(report)
@@ -189,18 +199,32 @@ class Supervisor:
             attempt.stop(Cause.LOST, at_once=True)
 
     async def _drain(self) -> None:
-        """Let what runs finish within the drain time, hand back the rest, wait until all is answered."""
+        """Let what runs finish within the drain time, hand back the rest, wait until all is answered.
+
+        The wait for the answers takes what is left of the drain time, and is never shorter than four heartbeats.
+        """
         self.draining.set()
+        deadline = self._loop.time() + self.settings.drain_for
         log.info("Draining", extra={"worker": self.worker_id, "attempts": len(self.attempts)})
-        if not await self._until(lambda: not self.attempts, self.settings.drain_for):
+        await self._hand_back_late_grant()
+        if not await self._until(lambda: not self.attempts, deadline):
             for attempt in self.attempts.values():
                 attempt.stop(Cause.DRAINED)
-            await self._until(lambda: not self.attempts, self.settings.stop_grace + 5)
-        if not await self._until(lambda: self.holdings.is_empty, 4 * self.settings.beat_every):
+            await self._until(lambda: not self.attempts, self._loop.time() + self.settings.stop_grace + 5)
+        if not await self._until(
+            lambda: self.holdings.is_empty, max(deadline, self._loop.time() + 4 * self.settings.beat_every)
+        ):
             log.warning("Leaving without an answer", extra={"reports": len(self.holdings.finished)})
 
-    async def _until(self, reached: Callable[[], bool], seconds: float) -> bool:
-        deadline = self._loop.time() + seconds
+    async def _hand_back_late_grant(self) -> None:
+        """The claim that the drain cut short may still be granted."""
+        for future in self._answers.values():
+            await asyncio.wait((future,), timeout=2 * self.settings.beat_every)
+            if future.done() and (grant := future.result().grant) is not None:
+                reason = "granted to a worker that drains"
+                self.holdings.finish(AttemptFinished(grant.attempt_id, self.worker_id, Cause.DRAINED, reason))
+
+    async def _until(self, reached: Callable[[], bool], deadline: float) -> bool:
         while not reached() and self._loop.time() < deadline:
             await asyncio.sleep(0.05)
         return reached()

@@ -1,0 +1,139 @@
+"""Steps for the tests, all of them the same: each obeys the orders in the settings file of its grant.
+
+| order | what the step does |
+|---|---|
+| touch | makes this file, so that the test knows that it runs |
+| say | prints these lines |
+| show | writes what it was given to this file |
+| deaf | ignores SIGTERM |
+| program | starts a process of another group, which ignores SIGTERM, and writes its id to this file |
+| ping | posts these reports to where kernels report progress |
+| wait_for | waits until there is this file |
+| fail, no_keys | raises |
+| kill | sends itself this signal |
+| leave | writes these artifacts, by name: file name |
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from services.model_worker.needs import NEEDS
+from services.model_worker.step_contract import InputFile, StepContext, StepResult
+from services.model_worker.steps.errors import NoKeysError
+
+_IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
+
+
+class ModelBroke(Exception):
+    """What a model raises."""
+
+
+def obey(context: StepContext) -> StepResult:
+    """Carry out the orders, from first to last."""
+    settings = context.files.get("settings_file")
+    orders: dict[str, Any] = json.loads(settings.path.read_text()) if settings else {}
+    artifacts: dict[str, Path] = {}
+    for order, value in orders.items():
+        if order == "leave":
+            artifacts = _leave(context, value)
+        else:
+            ORDERS[order](context, value)
+    return StepResult(artifacts)
+
+
+def _leave(context: StepContext, names: Mapping[str, str]) -> dict[str, Path]:
+    for filename in names.values():
+        (context.directory / filename).write_text(f"{filename} of {context.slug}")
+    return {name: context.directory / filename for name, filename in names.items()}
+
+
+def _touch(_context: StepContext, path: str) -> None:
+    Path(path).touch()
+
+
+def _say(_context: StepContext, lines: list[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201 - the output of a step is its log
+
+
+def _show(context: StepContext, path: str) -> None:
+    seen = {
+        "files": {name: _seen(file) for name, file in context.files.items()},
+        "chunk_files": [{name: _seen(file) for name, file in files.items()} for files in context.chunk_files],
+        "data_files": [_seen(file) for file in context.data_files],
+        "directory": str(context.directory),
+        "chunk": [context.chunk, context.chunks],
+        "flags": {"debug": context.debug, "keep_local_data": context.keep_local_data},
+        "environ": dict(os.environ),
+    }
+    partial = Path(f"{path}.partial")
+    partial.write_text(json.dumps(seen))
+    partial.rename(path)
+
+
+def _seen(file: InputFile) -> dict[str, Any]:
+    status = file.path.stat()
+    return {"filename": file.filename, "text": file.path.read_text(), "inode": status.st_ino, "links": status.st_nlink}
+
+
+def _deaf(_context: StepContext, _value: bool) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _program(_context: StepContext, path: str) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", f"{_IGNORES_SIGTERM}; time.sleep(600)"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert program.stdout is not None
+    program.stdout.readline()
+    Path(f"{path}.partial").write_text(str(program.pid))
+    Path(f"{path}.partial").rename(path)
+
+
+def _ping(_context: StepContext, reports: list[dict[str, int]]) -> None:
+    url = os.environ["OASIS_ANALYSIS_STATUS_URL"]
+    for report in reports:
+        with urllib.request.urlopen(url, json.dumps(report).encode(), timeout=10) as response:  # noqa: S310
+            assert response.status == 200
+
+
+def _wait_for(_context: StepContext, path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.02)
+
+
+def _fail(_context: StepContext, message: str) -> None:
+    raise ModelBroke(message)
+
+
+def _no_keys(_context: StepContext, _value: bool) -> None:
+    raise NoKeysError
+
+
+def _kill(_context: StepContext, number: int) -> None:
+    sys.stdout.flush()
+    os.kill(os.getpid(), number)
+
+
+ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
+    "touch": _touch,
+    "say": _say,
+    "show": _show,
+    "deaf": _deaf,
+    "program": _program,
+    "ping": _ping,
+    "wait_for": _wait_for,
+    "fail": _fail,
+    "no_keys": _no_keys,
+    "kill": _kill,
+}
+
+STEPS: Mapping[str, Callable[[StepContext], StepResult]] = dict.fromkeys(NEEDS, obey)
