@@ -102,7 +102,7 @@ def decode_message(line: bytes) -> Message:
 
 def encode_spec(spec: ChildSpec) -> bytes:
     """JSON of a specification."""
-    return json.dumps({**asdict(spec), "spec_path": str(spec.spec_path), "directory": str(spec.directory)}).encode()
+    return json.dumps({**vars(spec), "spec_path": str(spec.spec_path), "directory": str(spec.directory)}).encode()
 
 
 def decode_spec(data: bytes) -> ChildSpec:

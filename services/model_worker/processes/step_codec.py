@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cattrs import BaseValidationError, Converter
 
 from services.model_worker.processes.errors import StepReportError
-from services.model_worker.step_contract import StepContext
+from services.model_worker.step_contract import InputFile, ModelPlace, StepContext
 
 RESULT_NAME = "result.json"
 """Written beside the specification."""
@@ -70,7 +70,7 @@ def read_report(spec_path: Path) -> StepReport:
 
 
 def _dump(value: StepContext | StepReport) -> bytes:
-    return json.dumps(_CONVERTER.unstructure(value), indent=1).encode()
+    return json.dumps(_CONVERTER.unstructure(value)).encode()
 
 
 def _path_to_text(path: Path) -> str:
@@ -92,3 +92,15 @@ def _converter() -> Converter:
 
 
 _CONVERTER = _converter()
+
+
+def _warm_up() -> None:
+    """cattrs makes its functions at first use: make it now, before the fork server forks, not anew in every child."""
+    nowhere = Path("/")
+    place = ModelPlace("", "", "", nowhere, nowhere, None)
+    context = StepContext("", "", 0, "", nowhere, place, files={"": InputFile(nowhere, "")})
+    decode_context(encode_context(context))
+    decode_report(encode_report(StepReport("failed", {"": nowhere}, StepFailure("", "", ""))))
+
+
+_warm_up()

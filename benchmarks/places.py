@@ -1,0 +1,63 @@
+"""Broker and database of a benchmark: one node with a virtual host for each side, one server with a database for each.
+
+Both sides of a comparison share them, durable as the platform has them.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.embedded.layout import Layout
+from services.embedded.postgres import EmbeddedPostgres
+from services.embedded.rabbitmq import PrivateBroker
+from services.embedded.rabbitmq_settings import Identity, identity_of, write_private
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where database and broker are, and where files go."""
+
+    layout: Layout
+    database_server: EmbeddedPostgres
+    broker_node: PrivateBroker
+
+    def database(self, name: str) -> str:
+        """The URL of a database, which is made if it is not there."""
+        self.database_server.create_database(name)
+        return self.database_server.url(name)
+
+    def broker(self, vhost: str) -> str:
+        """The URL of one of the virtual hosts."""
+        return f"{self.broker_node.url.rpartition('/')[0]}/{vhost}"
+
+
+@contextmanager
+def open_places(vhosts: Sequence[str]) -> Iterator[Places]:
+    """Start a broker with these virtual hosts and a database server in a folder of their own; remove all afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lossline-benchmark-") as folder:
+        home = Path(folder)
+        home.chmod(0o711)  # the database server's own account passes through it
+        layout = Layout(home).create()
+        definitions = layout.home / "definitions.json"
+        write_private(definitions, json.dumps(_definitions(identity_of(layout.rabbitmq), vhosts)))
+        with (
+            EmbeddedPostgres(layout.postgres, layout.logs / "postgres.log") as database,
+            PrivateBroker(
+                layout.rabbitmq, layout.logs / "rabbitmq.log", extra_config=f"load_definitions = {definitions}"
+            ) as broker,
+        ):
+            yield Places(layout, database, broker)
+
+
+def _definitions(identity: Identity, vhosts: Sequence[str]) -> dict[str, object]:
+    """What the node imports at boot. It makes no default user then, so the user is here too."""
+    names = ("/", *vhosts)
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        "users": [{"name": identity.user, "password": identity.password, "tags": "administrator"}],
+        "vhosts": [{"name": name} for name in names],
+        "permissions": [{"user": identity.user, "vhost": name, **everything} for name in names],
+    }

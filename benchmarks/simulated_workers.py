@@ -1,0 +1,133 @@
+"""Many workers in one process, over the real wire: tokens, claims, answers, reports, heartbeats.
+
+Their work takes no time. One task controller serves them; what is measured is how many sub-tasks it hands out and
+settles in a second.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from sqlalchemy import Engine, func, select
+
+from shared import names
+from shared.broker.aio_values import declare_on
+from shared.core.inputs import FileRef
+from shared.core.plan import RECORDER_QUEUE
+from shared.database.execution import SubTask
+from shared.messages.catalogue import (
+    AttemptBeat,
+    AttemptFinished,
+    AttemptRefused,
+    AttemptSettled,
+    ClaimAnswered,
+    ClaimWork,
+    Grant,
+    Message,
+    WorkerBeat,
+)
+from shared.messages.envelope import decode, encode
+from shared.topology import worker_topology
+
+_RECORDERS = 2
+_BEAT_SECONDS = 2.0
+
+
+@dataclass
+class SimulatedWorker:
+    """One worker with one slot, which serves one queue."""
+
+    queue: str
+    sender: AbstractChannel
+    worker_id: str = field(default_factory=lambda: f"simulated-{uuid4().hex}")
+    running: set[UUID] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+    _answers: dict[UUID, asyncio.Future[ClaimAnswered]] = field(default_factory=dict)
+
+    async def start(self, tokens: AbstractChannel, control: AbstractChannel) -> None:
+        """Declare what a worker declares, and consume. The tokens' channel has a prefetch of one a consumer."""
+        await declare_on(control, worker_topology(self.worker_id, self.queue))
+        answers = await control.get_queue(names.worker_queue(self.worker_id), ensure=False)
+        await answers.consume(self._hear, no_ack=True)
+        await (await tokens.get_queue(self.queue, ensure=False)).consume(self._serve)
+
+    async def say(self, message: Message, queue: str = names.TASK_CONTROLLER_QUEUE) -> None:
+        """Publish to the task controller."""
+        body = aio_pika.Message(encode(message), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        await self.sender.default_exchange.publish(body, queue)
+
+    def beat(self) -> WorkerBeat:
+        """The heartbeat of this moment."""
+        running = tuple(map(AttemptBeat, self.running))
+        return WorkerBeat(self.worker_id, self.queue, "simulated", 1, 1 - len(running), running=running)
+
+    async def _serve(self, token: AbstractIncomingMessage) -> None:
+        """A claim for a token; what is granted is finished at once."""
+        claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0)
+        answer = self._answers[claim.claim_id] = asyncio.get_running_loop().create_future()
+        await self.say(claim)
+        grant = (await answer).grant
+        if grant is not None:
+            await self._finish(grant)
+        await token.ack()
+
+    async def _finish(self, grant: Grant) -> None:
+        self.running.add(grant.attempt_id)
+        left = {"output_location": FileRef(f"{grant.key_prefix}out.tar.gz", "out.tar.gz")}
+        now = datetime.now(UTC)
+        await self.say(
+            AttemptFinished(grant.attempt_id, self.worker_id, artifacts=left, started_at=now, finished_at=now)
+        )
+
+    async def _hear(self, delivery: AbstractIncomingMessage) -> None:
+        match decode(delivery.body):
+            case ClaimAnswered() as answer:
+                self._answers.pop(answer.claim_id).set_result(answer)
+            case AttemptSettled() as settled:
+                self.running.discard(settled.attempt_id)
+            case AttemptRefused() as refused:
+                self.running.discard(refused.attempt_id)
+                self.refused.append(refused.reason)
+
+
+@asynccontextmanager
+async def simulated_workers(broker: str, queue: str, count: int) -> AsyncIterator[list[SimulatedWorker]]:
+    """So many workers of the model queue, and two for the record-* sub-tasks, which the worker monitor serves else."""
+    async with await aio_pika.connect(broker) as connection:
+        sender = await connection.channel(publisher_confirms=False)
+        control = await connection.channel(publisher_confirms=False)
+        tokens = await connection.channel(publisher_confirms=False)
+        await tokens.set_qos(prefetch_count=1)  # RabbitMQ counts it for each consumer of the channel
+        workers = [SimulatedWorker(queue, sender) for _ in range(count)]
+        workers += [SimulatedWorker(RECORDER_QUEUE, sender) for _ in range(_RECORDERS)]
+        for worker in workers:
+            await worker.start(tokens, control)
+        beating = asyncio.create_task(_beat(workers))
+        try:
+            yield workers
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+
+async def _beat(workers: list[SimulatedWorker]) -> None:
+    while True:
+        for worker in workers:
+            await worker.say(worker.beat(), names.HEARTBEAT_QUEUE)
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
+def chunk_rate(engine: Engine, run_id: int) -> float:
+    """Chunks of the parallel section in a second: from the moment they became ready to the end of the last."""
+    query = select(func.count(), func.min(SubTask.queue_time), func.max(SubTask.end_time))
+    of_section = (SubTask.run_id == run_id) & (SubTask.slug.like("generate-losses-chunk-%"))
+    with engine.connect() as connection:
+        row: Any = connection.execute(query.where(of_section)).one()
+    count, ready, ended = row
+    return float(count / (ended - ready).total_seconds())
