@@ -94,12 +94,14 @@ class Attempt:
             self._failed(*meaning_of(error))
         if self._child is not None:
             await self._child.close()
-        log_key = await self._log.finish()
+        return self._report(await self._log.finish())
+
+    async def tidy_up(self) -> None:
+        """Remove the attempt's directory; called once its report is on the way."""
         if not self._workshop.settings.keep_local_data:
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
             with suppress(OSError):  # other attempts of the run are in it
                 self._directory.parent.rmdir()
-        return self._report(log_key)
 
     async def _execute(self) -> None:
         if self.grant.step in CLEANUP_STEPS:

@@ -27,6 +27,9 @@ from shared.messages.envelope import decode, encode
 
 log = logging.getLogger(__name__)
 
+_FORGET_EVERY = 60.0
+"""Seconds between two looks for objects that nobody has used for long."""
+
 
 class Supervisor:
     """One worker process. `run` returns when it has drained."""
@@ -66,7 +69,8 @@ class Supervisor:
         self._control = await self._broker.consume(names.worker_queue(self.worker_id), prefetch=200)
         self._tokens = await self._broker.consume(queue, prefetch=1)
         with self._progress.serving():
-            loops = [asyncio.create_task(loop) for loop in (self._hear(self._control), self._beat())]
+            works = (self._hear(self._control), self._beat(), self._forget_objects())
+            loops = [asyncio.create_task(work) for work in works]
             claiming = asyncio.create_task(self._claim_work(self._tokens))
             drained = asyncio.create_task(self.draining.wait())
             try:
@@ -139,15 +143,16 @@ class Supervisor:
         finally:
             self._progress.close(grant.attempt_id)
             del self.attempts[grant.attempt_id]
-        self.workshop.cache.forget_older_than(self.settings.keep_objects)
         if grant.attempt_id in self.holdings.running:
             self.holdings.finish(report)
             await self._say(report)
+        await attempt.tidy_up()
 
     async def _say(self, message: Message) -> None:
         """Tell the task controller; what is lost is repeated, by the claim or in the heartbeat."""
         with suppress(BrokerError):
-            await self._broker.publish(OutgoingMessage("", names.TASK_CONTROLLER_QUEUE, encode(message)))
+            body = encode(message)
+            await self._broker.publish(OutgoingMessage("", names.TASK_CONTROLLER_QUEUE, body, persistent=False))
 
     async def _hear(self, control: AsyncConsumerPort) -> None:
         while True:
@@ -180,6 +185,12 @@ class Supervisor:
                 if cut_off > self.settings.self_fence:
                     self._give_up_everything()
             await asyncio.sleep(self.settings.beat_every)
+
+    async def _forget_objects(self) -> None:
+        """Now and then, in a thread: the cache may hold many objects."""
+        while True:
+            await asyncio.sleep(_FORGET_EVERY)
+            await asyncio.to_thread(self.workshop.cache.forget_older_than, self.settings.keep_objects)
 
     def _heartbeat(self) -> OutgoingMessage:
         beat = WorkerBeat(

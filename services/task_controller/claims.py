@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 from zlib import crc32
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Integer, bindparam, func, or_, select
 
 from services.task_controller.grants import write_grants
 from shared.core.facts import WorkGranted
@@ -42,6 +42,24 @@ class Candidates:
         """The runs to lock before anything is granted."""
         ready = (candidate for queue in self.ready.values() for candidate in queue)
         return {candidate.run_id for candidate in (*ready, *self.repeated.values())}
+
+
+_TURN = select(func.pg_advisory_xact_lock(_TURNS, bindparam("key", type_=Integer)))
+_BEFORE = select(Attempt.claim_id, Attempt.sub_task_id, Attempt.run_id, Attempt.attempt_id).where(
+    Attempt.claim_id.in_(bindparam("ids", expanding=True))
+)
+_READY = (
+    select(SubTask.id, SubTask.run_id)
+    .join(Run, Run.id == SubTask.run_id)
+    .where(
+        SubTask.queue == bindparam("queue"),
+        SubTask.state == SubTaskState.QUEUED,
+        or_(SubTask.not_before.is_(None), SubTask.not_before <= func.now()),
+        Run.state == RunState.ACTIVE,
+    )
+    .order_by(SubTask.priority.desc(), SubTask.requested_at, SubTask.run_id, SubTask.stage.desc(), SubTask.id)
+    .limit(bindparam("count", type_=Integer))
+)
 
 
 def find_candidates(connection: Connection, claims: Sequence[ClaimWork]) -> Candidates:
@@ -81,25 +99,17 @@ def _take_turns(connection: Connection, queues: set[str]) -> None:
     Comes before every other lock, and in one order.
     """
     for key in sorted({crc32(queue.encode()) for queue in queues}):
-        connection.execute(select(func.pg_advisory_xact_lock(_TURNS, key - 2**31)))
+        connection.execute(_TURN, {"key": key - 2**31})
 
 
 def _granted_before(connection: Connection, claim_ids: list[UUID]) -> dict[UUID, Candidate]:
-    columns = (Attempt.claim_id, Attempt.sub_task_id, Attempt.run_id, Attempt.attempt_id)
-    rows = connection.execute(select(*columns).where(Attempt.claim_id.in_(claim_ids)))
+    rows = connection.execute(_BEFORE, {"ids": claim_ids})
     return {row.claim_id: Candidate(row.sub_task_id, row.run_id, row.attempt_id) for row in rows}
 
 
 def _ready(connection: Connection, queue: str, count: int) -> list[Candidate]:
-    due = or_(SubTask.not_before.is_(None), SubTask.not_before <= func.now())
-    query = (
-        select(SubTask.id, SubTask.run_id)
-        .join(Run, Run.id == SubTask.run_id)
-        .where(SubTask.queue == queue, SubTask.state == SubTaskState.QUEUED, due, Run.state == RunState.ACTIVE)
-        .order_by(SubTask.priority.desc(), SubTask.requested_at, SubTask.run_id, SubTask.stage.desc(), SubTask.id)
-        .limit(count)
-    )
-    return [Candidate(row.id, row.run_id) for row in connection.execute(query)]
+    rows = connection.execute(_READY, {"queue": queue, "count": count})
+    return [Candidate(row.id, row.run_id) for row in rows]
 
 
 def _again(work: WorkingSet, before: Candidate) -> Candidate | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, bindparam, select
 
 from shared.codec import from_plain
 from shared.core.inputs import FileRef, RunInputs
@@ -12,24 +12,34 @@ from shared.database.execution import StageRow, SubTask
 from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import Grant
 
+# Statements are made once: to make one costs more processor time than to execute it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_GRANTED = select(SubTask.id, SubTask.run_id, SubTask.stage, SubTask.chunk, SubTask.slug).where(SubTask.id.in_(_IDS))
+_LEFT = (
+    select(StageRow.run_id, StageRow.position, StageRow.artifacts)
+    .where(StageRow.run_id.in_(_IDS), StageRow.parallel.is_(False))
+    .order_by(StageRow.position)
+)
+_CHUNKS = (
+    select(SubTask.artifacts)
+    .where(SubTask.run_id == bindparam("run"), SubTask.stage == bindparam("at"))
+    .order_by(SubTask.chunk)
+)
+
 
 def write_grants(work: WorkingSet, sub_task_ids: Sequence[int], lease: float) -> dict[int, Grant]:
     """The grants of the sub-tasks, by sub-task, each for its newest attempt. `lease` in seconds."""
     if not sub_task_ids:
         return {}
-    query = select(SubTask.id, SubTask.run_id, SubTask.stage, SubTask.chunk, SubTask.slug)
-    rows = work.connection.execute(query.where(SubTask.id.in_(sorted(sub_task_ids)))).all()
+    rows = work.connection.execute(_GRANTED, {"ids": sorted(sub_task_ids)}).all()
     left = _left_by_serial_stages(work, {row.run_id for row in rows})
     inputs = {run_id: from_plain(RunInputs, work.runs[run_id].row["inputs"]) for run_id in {row.run_id for row in rows}}
     return {row.id: _grant(work, row, inputs[row.run_id], left.get(row.run_id, []), lease) for row in rows}
 
 
 def _left_by_serial_stages(work: WorkingSet, run_ids: set[int]) -> dict[int, list[tuple[int, Mapping[str, FileRef]]]]:
-    query = select(StageRow.run_id, StageRow.position, StageRow.artifacts).where(
-        StageRow.run_id.in_(sorted(run_ids)), StageRow.parallel.is_(False)
-    )
     left: dict[int, list[tuple[int, Mapping[str, FileRef]]]] = {}
-    for row in work.connection.execute(query.order_by(StageRow.position)):
+    for row in work.connection.execute(_LEFT, {"ids": sorted(run_ids)}):
         left.setdefault(row.run_id, []).append((row.position, _references(row.artifacts)))
     return left
 
@@ -73,8 +83,8 @@ def _chunk_files(work: WorkingSet, run_id: int, stage: int) -> tuple[Mapping[str
     """What the chunks of the stage before left, in their order; nothing after a serial stage."""
     if stage < 0 or not work.runs[run_id].facts.stages[stage].parallel:
         return ()
-    query = select(SubTask.artifacts).where(SubTask.run_id == run_id, SubTask.stage == stage).order_by(SubTask.chunk)
-    return tuple(_references(artifacts) for artifacts in work.connection.scalars(query))
+    found = work.connection.scalars(_CHUNKS, {"run": run_id, "at": stage})
+    return tuple(_references(artifacts) for artifacts in found)
 
 
 def _references(artifacts: Mapping[str, Any] | None) -> Mapping[str, FileRef]:

@@ -58,6 +58,7 @@ class AioConsumer:
         self._changing = asyncio.Lock()
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
+        self._prepared: tuple[int, int] | None = None
         self._consumer_tag = ""
         self._session = 0
         self._broken = False
@@ -158,10 +159,18 @@ class AioConsumer:
 
     async def _start_consuming(self, connection: AbstractConnection) -> None:
         channel = await self._usable_channel(connection)
-        await declare_on(channel, self._link.topology_of(self._queue_name))
-        await channel.set_qos(prefetch_count=self._prefetch)
-        self._queue = await channel.get_queue(self._queue_name, ensure=False)
+        if self._queue is None or (self._session, self._prefetch) != self._prepared:
+            self._queue = await self._prepare(channel)
         self._consumer_tag = await self._queue.consume(self._receiver(self._session))
+
+    async def _prepare(self, channel: AbstractChannel) -> AbstractQueue:
+        """Declare and set the prefetch. A pause leaves this as it is, unless the queue goes with its consumer."""
+        topology = self._link.topology_of(self._queue_name)
+        await declare_on(channel, topology)
+        await channel.set_qos(prefetch_count=self._prefetch)
+        lasts = not any(queue.auto_delete for queue in topology.queues)
+        self._prepared = (self._session, self._prefetch) if lasts else None
+        return await channel.get_queue(self._queue_name, ensure=False)
 
     async def _usable_channel(self, connection: AbstractConnection) -> AbstractChannel:
         if self._channel is not None and not self._channel.is_closed:

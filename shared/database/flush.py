@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, bindparam, insert, update
+from sqlalchemy import Connection, Integer, Update, bindparam, insert, update
 
 from shared.core.facts import RunFacts
 from shared.core.states import AnalysisStatus, RunState, SubTaskState
@@ -15,6 +16,43 @@ from shared.database.resources import Analysis
 
 _ENDED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
 _STARTED = frozenset({AnalysisStatus.INPUTS_GENERATION_STARTED, AnalysisStatus.RUN_STARTED})
+
+
+# Statements are made once: to make one costs more processor time than to execute it.
+_OF_STAGE = (StageRow.run_id == bindparam("b_run")) & (StageRow.position == bindparam("b_at"))
+_UPDATE_STAGE = (
+    update(StageRow)
+    .where(_OF_STAGE)
+    .values({state.lower(): bindparam(f"b_{state.lower()}", type_=Integer) for state in SubTaskState})
+)
+_KEEP_ARTIFACTS = (
+    update(StageRow)
+    .where(_OF_STAGE)
+    .values(artifacts=bindparam("b_artifacts", type_=StageRow.__table__.c.artifacts.type))
+)
+_QUEUE_STAGE = (
+    update(SubTask)
+    .where(
+        SubTask.run_id == bindparam("b_run"),
+        SubTask.stage == bindparam("b_stage"),
+        SubTask.state == SubTaskState.PENDING,
+    )
+    .values(state=SubTaskState.QUEUED, queue_time=bindparam("b_now", type_=SubTask.__table__.c.queue_time.type))
+)
+_INSERT_ATTEMPT = insert(Attempt)
+
+
+@cache
+def _update_sub_task(columns: tuple[str, ...]) -> Update:
+    assigned: dict[str, Any] = {name: bindparam(f"b_{name}", type_=SubTask.__table__.c[name].type) for name in columns}
+    assigned["retry_count"] = SubTask.retry_count + bindparam("b_retried")
+    return update(SubTask).where(SubTask.id == bindparam("b_id")).values(**assigned)
+
+
+@cache
+def _update_attempt(columns: tuple[str, ...]) -> Update:
+    assigned = {name: bindparam(f"b_{name}", type_=Attempt.__table__.c[name].type) for name in columns}
+    return update(Attempt).where(Attempt.attempt_id == bindparam("b_attempt_id")).values(**assigned)
 
 
 @dataclass
@@ -77,12 +115,9 @@ class Flush:
             stage = runs[run_id].stages[position]
             rows.append({"b_run": run_id, "b_at": position, **{f"b_{name}": getattr(stage, name) for name in counters}})
         if rows:
-            of_stage = (StageRow.run_id == bindparam("b_run")) & (StageRow.position == bindparam("b_at"))
-            values = {name: bindparam(f"b_{name}", type_=Integer) for name in counters}
-            connection.execute(update(StageRow).where(of_stage).values(**values), rows)
+            connection.execute(_UPDATE_STAGE, rows)
         for (run_id, position), artifacts in sorted(self.artifacts.items(), key=lambda item: item[0]):
-            of_one = (StageRow.run_id == run_id) & (StageRow.position == position)
-            connection.execute(update(StageRow).where(of_one).values(artifacts=artifacts))
+            connection.execute(_KEEP_ARTIFACTS, {"b_run": run_id, "b_at": position, "b_artifacts": artifacts})
 
     def _write_sub_tasks(self, connection: Connection) -> None:
         by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -92,20 +127,14 @@ class Flush:
             row = {"b_id": sub_task_id, "b_retried": retried}
             by_columns.setdefault(tuple(sorted(values)), []).append(row | {f"b_{key}": values[key] for key in values})
         for columns, rows in by_columns.items():
-            assigned: dict[str, Any] = {
-                name: bindparam(f"b_{name}", type_=SubTask.__table__.c[name].type) for name in columns
-            }
-            assigned["retry_count"] = SubTask.retry_count + bindparam("b_retried")
-            connection.execute(update(SubTask).where(SubTask.id == bindparam("b_id")).values(**assigned), rows)
+            connection.execute(_update_sub_task(columns), rows)
 
     def _write_waiting(self, connection: Connection) -> None:
         for run_id, stage in self.queued_stages:
-            of_stage = (SubTask.run_id == run_id) & (SubTask.stage == stage) & (SubTask.state == SubTaskState.PENDING)
-            values: dict[str, Any] = {"state": SubTaskState.QUEUED, "queue_time": self.now}
-            connection.execute(update(SubTask).where(of_stage).values(**values))
+            connection.execute(_QUEUE_STAGE, {"b_run": run_id, "b_stage": stage, "b_now": self.now})
         for run_id in self.cancelled_runs:
             waits = SubTask.state.in_([SubTaskState.PENDING, SubTaskState.QUEUED])
-            values = {"state": SubTaskState.CANCELLED, "end_time": self.now}
+            values: dict[str, Any] = {"state": SubTaskState.CANCELLED, "end_time": self.now}
             connection.execute(update(SubTask).where((SubTask.run_id == run_id) & waits).values(**values))
 
     def _write_attempts(self, connection: Connection) -> None:
@@ -114,8 +143,6 @@ class Flush:
             row = {"b_attempt_id": attempt_id, **{f"b_{key}": value for key, value in values.items()}}
             by_columns.setdefault(tuple(sorted(values)), []).append(row)
         for columns, rows in by_columns.items():
-            assigned = {name: bindparam(f"b_{name}", type_=Attempt.__table__.c[name].type) for name in columns}
-            of_one = Attempt.attempt_id == bindparam("b_attempt_id")
-            connection.execute(update(Attempt).where(of_one).values(**assigned), rows)
+            connection.execute(_update_attempt(columns), rows)
         if self.new_attempts:
-            connection.execute(insert(Attempt), self.new_attempts)
+            connection.execute(_INSERT_ATTEMPT, self.new_attempts)

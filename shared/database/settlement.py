@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from shared.codec import to_plain
 from shared.core.facts import AttemptEnded
@@ -12,6 +12,10 @@ from shared.core.states import AttemptState
 from shared.database.execution import Attempt
 from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import AttemptFinished
+
+_PLACES = select(Attempt.attempt_id, Attempt.run_id, Attempt.sub_task_id).where(
+    Attempt.attempt_id.in_(bindparam("ids", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,7 @@ class Place:
 
 def places_of(connection: Connection, attempt_ids: Iterable[UUID]) -> dict[UUID, Place]:
     """The places of the attempts that are known."""
-    query = select(Attempt.attempt_id, Attempt.run_id, Attempt.sub_task_id)
-    rows = connection.execute(query.where(Attempt.attempt_id.in_(sorted(set(attempt_ids)))))
+    rows = connection.execute(_PLACES, {"ids": sorted(set(attempt_ids))})
     return {row.attempt_id: Place(row.run_id, row.sub_task_id) for row in rows}
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from shared import names
 from shared.core.decide import decide
@@ -43,6 +43,29 @@ from shared.database.outbox import Posting
 from shared.database.resources import Analysis
 from shared.messages.catalogue import StopRun, Token
 
+# Statements are made once: to make one costs more than to execute it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_ANALYSES = (
+    select(Analysis.id, Analysis.status, Analysis.current_run_id)
+    .where(Analysis.id.in_(select(Run.analysis_id).where(Run.id.in_(_IDS))))
+    .order_by(Analysis.id)
+    .with_for_update(key_share=True)
+)
+_RUNS = select(Run.__table__).where(Run.id.in_(_IDS)).order_by(Run.id).with_for_update(key_share=True)
+_STAGES = select(StageRow.__table__).where(StageRow.run_id.in_(_IDS)).order_by(StageRow.position)
+_SUB_TASKS = select(
+    SubTask.run_id,
+    SubTask.ended,
+    SubTask.id,
+    SubTask.stage,
+    SubTask.state,
+    SubTask.attempt_id,
+    SubTask.fence,
+    SubTask.weight,
+).where(SubTask.id.in_(_IDS))
+_ATTEMPTS = select(Attempt.attempt_id, Attempt.state).where(Attempt.attempt_id.in_(_IDS))
+_NOW = select(func.now())
+
 
 @dataclass
 class LockedRun:
@@ -67,7 +90,7 @@ class WorkingSet:
     _flush: Flush = field(init=False)
 
     def __post_init__(self) -> None:
-        self.now = self.connection.execute(select(func.now())).scalar_one()
+        self.now = self.connection.execute(_NOW).scalar_one()
         self._flush = Flush(self.now)
 
     def lock(self, run_ids: Iterable[int]) -> None:
@@ -75,14 +98,8 @@ class WorkingSet:
         wanted = sorted(set(run_ids) - self.runs.keys())
         if not wanted:
             return
-        of_runs = select(Run.analysis_id).where(Run.id.in_(wanted))
-        analyses = select(Analysis.id, Analysis.status, Analysis.current_run_id).where(Analysis.id.in_(of_runs))
-        statuses = {
-            row.id: row
-            for row in self.connection.execute(analyses.order_by(Analysis.id).with_for_update(key_share=True))
-        }
-        runs = select(Run.__table__).where(Run.id.in_(wanted)).order_by(Run.id).with_for_update(key_share=True)
-        rows = [row._asdict() for row in self.connection.execute(runs)]
+        statuses = {row.id: row for row in self.connection.execute(_ANALYSES, {"ids": wanted})}
+        rows = [row._asdict() for row in self.connection.execute(_RUNS, {"ids": wanted})]
         stages = self._stages(wanted)
         for row in rows:
             analysis = statuses[row["analysis_id"]]
@@ -97,15 +114,12 @@ class WorkingSet:
         """Load sub-tasks and attempts of locked runs."""
         wanted = sorted(set(sub_task_ids) - self.sub_tasks.keys())
         if wanted:
-            columns = (SubTask.id, SubTask.stage, SubTask.state, SubTask.attempt_id, SubTask.fence, SubTask.weight)
-            query = select(SubTask.run_id, SubTask.ended, *columns).where(SubTask.id.in_(wanted))
-            for row in self.connection.execute(query):
+            for row in self.connection.execute(_SUB_TASKS, {"ids": wanted}):
                 self.sub_tasks[row.id] = _sub_task_facts(row)
                 self._flush.run_of[row.id] = row.run_id
         others = sorted(set(attempt_ids) - self.attempts.keys())
         if others:
-            ends = select(Attempt.attempt_id, Attempt.state).where(Attempt.attempt_id.in_(others))
-            for each in self.connection.execute(ends):
+            for each in self.connection.execute(_ATTEMPTS, {"ids": others}):
                 self.attempts[each.attempt_id] = AttemptFacts(each.attempt_id, AttemptState(each.state))
 
     def decide(
@@ -164,9 +178,8 @@ class WorkingSet:
         self._flush.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()})
 
     def _stages(self, run_ids: list[int]) -> dict[int, tuple[StageFacts, ...]]:
-        query = select(StageRow.__table__).where(StageRow.run_id.in_(run_ids)).order_by(StageRow.position)
         found: dict[int, tuple[StageFacts, ...]] = {}
-        for row in (each._asdict() for each in self.connection.execute(query)):
+        for row in (each._asdict() for each in self.connection.execute(_STAGES, {"ids": run_ids})):
             found[row["run_id"]] = (*found.get(row["run_id"], ()), _stage_facts(row))
         return found
 

@@ -109,6 +109,8 @@ def quiet_libraries() -> None:
 @pytest.fixture(autouse=True)
 def no_thread_is_left_behind() -> Iterator[None]:
     """Every I/O thread and proxy thread that a test starts must have ended with it."""
+    before = set(threading.enumerate())
     yield
-    left = [t.name for t in threading.enumerate() if t.name.startswith(("broker-io", "tcp-proxy"))]
+    started = set(threading.enumerate()) - before
+    left = [thread.name for thread in started if thread.name.startswith(("broker-io", "tcp-proxy"))]
     assert not left, f"threads left: {left}"
