@@ -11,9 +11,14 @@ from rich.console import Console
 from services.embedded.errors import EmbeddedError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+parked = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look at them, replay or drop them.")
+app.add_typer(parked, name="parked")
 
 Models = Annotated[list[Path], typer.Option("--model", help="Model directory; may be given again. Default: CoastWind.")]
 Workers = Annotated[int, typer.Option(min=1, help="Workers per model.")]
+ONE = "Its number in the list, its id, or how that begins."
+Chosen = Annotated[list[str] | None, typer.Argument(help="Numbers or ids of messages.")]
+Everything = Annotated[bool, typer.Option("--all", help="All parked messages.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the API on 127.0.0.1.")]
 
 
@@ -52,25 +57,76 @@ def demo(
     run(DemoOptions(model, files, settings, lookup_chunks, analysis_chunks, workers, out), Console())
 
 
+@app.command()
+def doctor(
+    api: Annotated[str | None, typer.Option(help="Address of the API, where no variable names it.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+) -> None:
+    """Say what is wrong with a running platform, and what to do. Exit status 0 when nothing is, else 1."""
+    from services.embedded.operating import doctor as run
+
+    raise typer.Exit(run(api, json, Console()))
+
+
+@parked.command("list")
+def list_parked(limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50) -> None:
+    """What is parked: number, id, the queue that it came from, and the reason."""
+    from services.embedded.operating import list_parked as run
+
+    raise typer.Exit(run(limit, Console()))
+
+
+@parked.command("show")
+def show_parked(
+    which: Annotated[str, typer.Argument(help=ONE)],
+    raw: Annotated[bool, typer.Option("--raw", help="Write the very bytes of the body, and nothing else.")] = False,
+) -> None:
+    """One parked message as a whole."""
+    from services.embedded.operating import show_parked as run
+
+    raise typer.Exit(run(which, raw, Console()))
+
+
+@parked.command("replay")
+def replay_parked(which: Chosen = None, everything: Everything = False) -> None:
+    """Publish messages again to the queue that they came from. What cannot be published stays parked."""
+    from services.embedded.operating import replay_parked as run
+
+    raise typer.Exit(run(which or [], everything, Console()))
+
+
+@parked.command("drop")
+def drop_parked(
+    which: Chosen = None,
+    everything: Everything = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop for good; else it is only said what would be.")] = False,
+) -> None:
+    """Remove messages for good."""
+    from services.embedded.operating import drop_parked as run
+
+    raise typer.Exit(run(which or [], everything, yes, Console()))
+
+
+def complain(sentence: str) -> None:
+    """Say on standard error what went wrong."""
+    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
 def main() -> int:
-    """Exit status 0, 1 with one sentence for what went wrong, 130 after Ctrl-C."""
+    """The command's exit status; 1 with one sentence for what went wrong, 130 after Ctrl-C."""
     try:
-        app(standalone_mode=False)
+        # Without its standalone mode, typer returns the status of an Exit.
+        status = app(standalone_mode=False)
     except EmbeddedError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(str(error))
         return 1
-    except typer.Exit as leave:
-        return leave.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except Exception as error:
-        import click
-
-        if isinstance(error, click.ClickException):
-            error.show()
-            return error.exit_code
-        raise
-    return os.EX_OK
+    except typer.TyperException as error:  # what was asked for makes no sense; help that is shown has no message
+        if message := error.format_message().rstrip("."):
+            complain(f"{message}. See `lossline --help`.")
+        return error.exit_code
+    return status if isinstance(status, int) else os.EX_OK
 
 
 if __name__ == "__main__":

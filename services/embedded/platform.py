@@ -22,6 +22,7 @@ from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.process_tree import ProcessTree
 from services.embedded.rabbitmq import PrivateBroker
 from services.embedded.readiness import http_ready
+from services.embedded.running import announced
 from services.embedded.service_process import Death, Service
 from shared.database.migrations import upgrade
 from shared.settings import database_url
@@ -76,6 +77,7 @@ class Platform:
         self.said("bringing the database up to date")
         surroundings = self._surroundings(database, broker.url)
         upgrade_database(surroundings.database)
+        entered.enter_context(announced(self.layout, self.url, surroundings.with_database()))
         reporter = entered.enter_context(DeathReporter(broker.url))
         self.said("starting the services and the workers")
         tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
