@@ -6,6 +6,7 @@ See README.md beside this file.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,8 @@ _FEW, _FEW_ROUNDS = 100, 5
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write what was asked for."""
     options = _parser().parse_args(argv)
+    # As Ctrl-C does: what was started is stopped, and the temporary folder removed.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     results = Results(machine=f"{len(os.sched_getaffinity(0))} cores", load_before=load())
     with open_places((VHOST, CELERY_VHOST, SIMULATED_VHOST)) as places:
         if {"orchestration", "memory"} & set(options.parts):

@@ -24,13 +24,15 @@ MACHINES = (
         "Analysis",
         "What clients read. Every change is a compare-and-set on the current run and the status: the API makes it for "
         "*requested* and *cancelled*, the worker monitor for *recorded*, the task controller for the rest.\n"
-        "A `generate_and_run` passes through READY while it is alive; events of losses that leave READY belong to it.",
+        "A `generate_and_run` passes through READY while it is alive; events of losses that leave READY belong to it.\n"
+        "*Resumed* is a new run that goes on where a failed or cancelled one ended, see [runs](runs.md#resume).",
         ANALYSIS,
     ),
     Machine(
         "Run",
         "One execution of an analysis. CANCELLING and FAILING last until every attempt of the run has ended, though "
-        "clients see the analysis CANCELLED, or in ERROR, from the first moment on.",
+        "clients see the analysis CANCELLED, or in ERROR, from the first moment on. One that is FAILED or CANCELLED "
+        "can be resumed, by a run of its own.",
         RUN,
     ),
     Machine(

@@ -8,7 +8,15 @@ from collections.abc import Collection
 from services.api.call import Call
 from services.api.errors import BadRequest
 from services.api.files import find_file, release_files
-from services.api.run_inputs import Refusals, chunking_options, collect_inputs, events, facts, location_rows
+from services.api.run_inputs import (
+    Refusals,
+    chunking_options,
+    collect_inputs,
+    events,
+    facts,
+    location_rows,
+    model_version,
+)
 from shared import names
 from shared.core.chunking import ChunkingOptions
 from shared.core.inputs import ChunkingFacts
@@ -201,6 +209,7 @@ def _request(
         inputs=collect_inputs(call, analysis, portfolio, with_input_file=losses_only),
         facts=chunking,
         user_id=call.user.id,
+        model_version=model_version(model),
     )
     if not losses_only:
         release_files(call, *(getattr(analysis, field) for field in INPUT_FILE_FIELDS))

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,11 @@ class Part:
 
     text: str = ""
     log_key: str | None = None
+
+
+def origin_of(sub_task: SubTask) -> int:
+    """The id of the sub-task that has the attempts: this one, or the one that a resumed run has copied."""
+    return sub_task.copied_from_id or sub_task.id
 
 
 def compose(store: ObjectStore, parts: Iterable[Part]) -> Iterator[bytes]:
@@ -79,7 +84,7 @@ def traceback(session: Session, run: Run, phase: Phase) -> list[Part]:
 
 
 def _attempts(session: Session, sub_task: SubTask) -> Sequence[Attempt]:
-    query = select(Attempt).where(Attempt.sub_task_id == sub_task.id).order_by(Attempt.fence)
+    query = select(Attempt).where(Attempt.sub_task_id == origin_of(sub_task)).order_by(Attempt.fence)
     return session.scalars(query).all()
 
 
@@ -95,7 +100,7 @@ def _newest_logs(session: Session, run: Run, phase: Phase) -> list[tuple[str, st
     query = (
         select(SubTask.slug, Attempt.log_key)
         .join(StageRow, of_phase)
-        .join(Attempt, Attempt.sub_task_id == SubTask.id)
+        .join(Attempt, Attempt.sub_task_id == func.coalesce(SubTask.copied_from_id, SubTask.id))
         .where(SubTask.run_id == run.id, StageRow.phase == phase, Attempt.log_key.is_not(None))
         .order_by(SubTask.id, Attempt.fence.desc())
         .ext(distinct_on(SubTask.id))

@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 from flask import Response
 
+from services.api.serialize.analyses import STORED_FIELDS, TRACEBACK_FIELDS
 from services.api.views import (
     analyses,
     analysis_files,
@@ -20,6 +21,7 @@ from services.api.views import (
     models,
     portfolio_files,
     portfolios,
+    run_history,
     runs,
     server,
     sub_tasks,
@@ -27,7 +29,7 @@ from services.api.views import (
 )
 
 Handler = Callable[..., Response]
-"""Called with the Call, and with `pk` where the path has one."""
+"""Called with the Call, and with `pk` (and `run`) where the path has one."""
 
 
 class Access(Enum):
@@ -182,6 +184,7 @@ _ANALYSES = (
     Route("analyses/<pk>/generate_inputs/", {"POST": runs.generate_inputs}),
     Route("analyses/<pk>/run/", {"POST": runs.run}),
     Route("analyses/<pk>/generate_and_run/", {"POST": runs.generate_and_run}, versions=V2),
+    Route("analyses/<pk>/resume/", {"POST": runs.resume}, versions=V2),
     Route("analyses/<pk>/cancel/", {"POST": runs.cancel}),
     Route("analyses/<pk>/cancel_generate_inputs/", {"POST": runs.cancel_generate_inputs}),
     Route("analyses/<pk>/cancel_analysis_run/", {"POST": runs.cancel_analysis_run}),
@@ -206,6 +209,18 @@ _ANALYSES = (
 )
 
 
+def _run(path: str, handler: Handler) -> Route:
+    return Route(f"analyses/<pk>/runs/{path}", {"GET": handler}, versions=V2)
+
+
+_RUNS = (
+    _run("", run_history.list_runs),
+    _run("<run>/", run_history.get_run),
+    _run("<run>/sub_task_list/", run_history.list_sub_tasks),
+    *(_run(f"<run>/files/{name}/", run_history.get_file(name)) for name in (*STORED_FIELDS, *TRACEBACK_FIELDS)),
+)
+
+
 def _task_status(path: str, handler: Handler) -> Route:
     return Route(f"analysis-task-statuses/{path}", {"GET": handler}, Access.STAFF, V2)
 
@@ -219,4 +234,4 @@ _TASK_STATUSES = (
     _task_status("<pk>/attempts/", attempts.list_attempts),
 )
 
-VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_TASK_STATUSES)
+VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES)

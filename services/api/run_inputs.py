@@ -1,6 +1,7 @@
 """What a run is requested with, put together from the rows and checked. Source: oasis_api.md sections 2.1 and 4."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select
 
@@ -105,6 +106,24 @@ def events(call: Call, analysis: Analysis, model: Model, options: ChunkingOption
         refusals.merge(error)
         return None
     return count
+
+
+def model_version(model: Model) -> dict[str, Any]:
+    """What the model says of its version now; a run goes on only where that is what it began with."""
+    return {name: getattr(model, name) for name in _VERSION}
+
+
+_VERSION = (
+    "supplier_id",
+    "model_id",
+    "version_id",
+    "ver_ktools",
+    "ver_oasislmf",
+    "ver_platform",
+    "ver_ods",
+    "ver_oed",
+    "oasislmf_config",
+)
 
 
 def facts(options: ChunkingOptions, rows: int | None, event_count: int | None) -> ChunkingFacts:

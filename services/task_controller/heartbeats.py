@@ -30,7 +30,7 @@ from shared.messages.catalogue import (
     WorkerBeat,
 )
 from shared.messages.envelope import decode, encode
-from shared.messages.parking import parked
+from shared.messages.parking import park
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +94,16 @@ class Heartbeats:
         try:
             message = decode(delivery.body)
         except Unreadable as error:
-            self._park(delivery.body, str(error))
+            self._park(delivery.body, str(error), delivery)
             return None
         if isinstance(message, WorkerBeat | CanarySent):
             return message
-        self._park(delivery.body, f"{type(message).__name__} is no heartbeat")
+        self._park(delivery.body, f"{type(message).__name__} is no heartbeat", delivery)
         return None
 
-    def _park(self, body: bytes, reason: str) -> None:
+    def _park(self, body: bytes, reason: str, original: Delivery | None = None) -> None:
         log.error("Parked a message", extra={"reason": reason, "queue": names.HEARTBEAT_QUEUE})
-        self._broker.publish([parked(body, names.HEARTBEAT_QUEUE, reason)])
+        park(self._broker, body, names.HEARTBEAT_QUEUE, reason, original)
 
     def _renew(self, beats: Sequence[WorkerBeat]) -> list[Reply]:
         if not beats:

@@ -19,7 +19,7 @@ from shared.codec import Unreadable
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished, Message
 from shared.messages.envelope import decode, encode
-from shared.messages.parking import attempt_named_in, parked
+from shared.messages.parking import attempt_named_in, park
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,13 @@ class Intake:
         self.consumer.ack(deliveries)
 
     def _commit(self, reads: Sequence[Read]) -> list[Reply]:
-        bodies = {id(read.message): read.delivery.body for read in reads}
+        deliveries = {id(read.message): read.delivery for read in reads}
 
-        def park(message: Message, reason: str) -> None:
-            self._park(bodies.get(id(message)) or encode(message), reason)
+        def aside(message: Message, reason: str) -> None:
+            delivery = deliveries.get(id(message))
+            self._park(encode(message) if delivery is None else delivery.body, reason, delivery)
 
-        return commit(self._engine, self._settings, [read.message for read in reads], park)
+        return commit(self._engine, self._settings, [read.message for read in reads], aside)
 
     def _read(self, delivery: Delivery) -> Read | None:
         try:
@@ -75,13 +76,13 @@ class Intake:
         except Unreadable as error:
             return self._unreadable(delivery, str(error))
         if type(message) not in HANDLERS:
-            self._park(delivery.body, f"the task controller does not handle {type(message).__name__}")
+            self._park(delivery.body, f"the task controller does not handle {type(message).__name__}", delivery)
             return None
         return Read(delivery, message)
 
     def _unreadable(self, delivery: Delivery, reason: str) -> Read | None:
         """Park it; a result that cannot be read also ends its attempt, counted, so that its run goes on."""
-        self._park(delivery.body, reason)
+        self._park(delivery.body, reason, delivery)
         named = attempt_named_in(delivery.body)
         if named is None:
             return None
@@ -89,9 +90,9 @@ class Intake:
         message = f"the result of the worker cannot be read: {reason}"
         return Read(delivery, AttemptFinished(attempt_id, worker_id, Cause.UNREADABLE, message))
 
-    def _park(self, body: bytes, reason: str) -> None:
+    def _park(self, body: bytes, reason: str, original: Delivery | None = None) -> None:
         log.error("Parked a message", extra={"reason": reason, "queue": names.TASK_CONTROLLER_QUEUE})
-        self._broker.publish([parked(body, names.TASK_CONTROLLER_QUEUE, reason)])
+        park(self._broker, body, names.TASK_CONTROLLER_QUEUE, reason, original)
 
 
 def send_replies(publish: Callable[[Sequence[OutgoingMessage]], None], replies: Sequence[Reply]) -> None:

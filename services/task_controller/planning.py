@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from services.task_controller.resuming import copy_completed
 from shared.codec import Unreadable, from_plain
 from shared.core.chunking import ChunkingError, lookup_chunks, loss_chunks
 from shared.core.facts import RunPlanned, RunUnplannable, StageFacts
 from shared.core.inputs import ChunkingFacts
 from shared.core.plan import Phase, Stage, plan_run, sub_tasks_of
-from shared.core.states import RunKind, RunState, SubTaskState
+from shared.core.resuming import has_gap
+from shared.core.states import AnalysisStatus, RunKind, RunState, SubTaskState
 from shared.database.execution import Run, StageRow, SubTask
 from shared.database.resources import Analysis
 from shared.database.working_set import WorkingSet
@@ -34,7 +36,13 @@ def plan(work: WorkingSet, run_id: int) -> None:
     _write_stages(work, run_id, stages)
     _write_sub_tasks(work, run_id, stages)
     _write_counts(work, run_id, lookups, losses)
-    work.add_stages(run_id, tuple(_facts_of(stage) for stage in stages))
+    planned = tuple(_facts_of(stage) for stage in stages)
+    if run.facts.resumed:
+        planned = copy_completed(work, run_id, run.row["resumed_from_id"], planned)
+    work.add_stages(run_id, planned)
+    if has_gap(planned):
+        _refuse(work, run_id, kind, "The run cannot be resumed: its plan is another one now. Request a new run.")
+        return
     work.decide(run_id, RunPlanned())
     extra = {"run": run_id, "analysis": run.facts.analysis_id, "sub_tasks": sum(stage.size for stage in stages)}
     log.info("Planned a run", extra=extra)
@@ -58,7 +66,9 @@ def _check_mode(run_mode: str) -> None:
 def _refuse(work: WorkingSet, run_id: int, kind: RunKind, reason: str) -> None:
     log.warning("A run cannot be planned", extra={"run": run_id, "reason": reason})
     work.connection.execute(update(Run).where(Run.id == run_id).values(error=reason))
-    phase = Phase.LOSSES if kind == RunKind.GENERATE_LOSSES else Phase.INPUTS
+    # A resumed run may have been requested for its losses alone, whatever its kind.
+    at_losses = work.runs[run_id].analysis_status == AnalysisStatus.RUN_QUEUED
+    phase = Phase.LOSSES if at_losses or kind == RunKind.GENERATE_LOSSES else Phase.INPUTS
     work.decide(run_id, RunUnplannable(phase))
 
 

@@ -17,6 +17,7 @@ from services.worker_monitor.control import Control
 from services.worker_monitor.holdings import Holdings
 from services.worker_monitor.recording import Recorder
 from services.worker_monitor.registrations import Registrations
+from services.worker_monitor.run_sweeper import RunSweeper
 from services.worker_monitor.settings import Settings
 from services.worker_monitor.slots import Slot
 from services.worker_monitor.sweeper import Sweeper
@@ -47,6 +48,7 @@ class WorkerMonitor:
         ]
         self._registrations = Registrations(engine, broker, store)
         self._sweeper = Sweeper(engine, store, settings.sweep_every, settings.keep_released)
+        self._run_sweeper = RunSweeper(engine, store, settings.retention, settings.sweep_every)
 
     def is_ready(self) -> bool:
         """Whether the broker has every consumer of ours."""
@@ -59,7 +61,8 @@ class WorkerMonitor:
         ending = Event()
         talking = {"control": self._control.run, "beats": self._beats.run}
         working: dict[str, Loop] = {f"slot-{number}": slot.run for number, slot in enumerate(self._slots)}
-        working |= {"registrations": self._registrations.run, "sweeper": self._sweeper.run, "drain": self._drain}
+        working |= {"registrations": self._registrations.run, "drain": self._drain}
+        working |= {"sweeper": self._sweeper.run, "run-sweeper": self._run_sweeper.run}
         linked = {name: partial(_stopping_at_end, loop, stopping) for name, loop in talking.items()}
         with threads(ending, **linked) as mute, threads(stopping, **working) as failed:
             stopping.wait()

@@ -6,7 +6,7 @@ from shared.broker.port import BrokerPort, Delivery
 from shared.codec import Unreadable
 from shared.messages.catalogue import Message
 from shared.messages.envelope import decode
-from shared.messages.parking import parked
+from shared.messages.parking import park
 
 log = logging.getLogger(__name__)
 
@@ -16,15 +16,14 @@ def read(broker: BrokerPort, queue: str, delivery: Delivery, kinds: tuple[type[M
     try:
         message = decode(delivery.body)
     except Unreadable as error:
-        park(broker, queue, delivery, str(error))
+        _park(broker, queue, delivery, str(error))
         return None
     if isinstance(message, kinds):
         return message
-    park(broker, queue, delivery, f"{type(message).__name__} does not belong on this queue")
+    _park(broker, queue, delivery, f"{type(message).__name__} does not belong on this queue")
     return None
 
 
-def park(broker: BrokerPort, queue: str, delivery: Delivery, reason: str) -> None:
-    """Put the message aside, with the reason."""
+def _park(broker: BrokerPort, queue: str, delivery: Delivery, reason: str) -> None:
     log.error("Parked a message", extra={"queue": queue, "reason": reason})
-    broker.publish([parked(delivery.body, queue, reason)])
+    park(broker, delivery.body, queue, reason, delivery)

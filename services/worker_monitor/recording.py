@@ -18,7 +18,7 @@ from services.worker_monitor.attempt_log import AttemptLog
 from services.worker_monitor.errors import GivenUp
 from services.worker_monitor.holdings import Hold
 from services.worker_monitor.results import Result, results_of
-from services.worker_monitor.stored_files import NewFile, discard, own, release, reserve
+from services.worker_monitor.stored_files import NewFile, discard, name_in_run, own, release, reserve
 from shared.broker.delays import backoff
 from shared.core.retries import Cause, RetryPolicy
 from shared.core.states import AttemptState
@@ -133,7 +133,7 @@ def accept(work: WorkingSet, grant: Grant, report: AttemptFinished, copies: list
     verdicts = settle(work, [replace(report, artifacts=references)], {report.attempt_id: place}, random)
     after = work.attempts[report.attempt_id].state
     if kept and after == AttemptState.COMPLETED != before:
-        _attach(work, grant.analysis_id, {copy.result.kind.column: copy for copy in kept})
+        _attach(work, grant, {copy.result.kind.column: copy for copy in kept})
     work.flush()
     return verdicts[report.attempt_id]
 
@@ -148,14 +148,15 @@ def _is_wanted(work: WorkingSet, grant: Grant, result: Result) -> bool:
     return key == (requested.key if requested else None)
 
 
-def _attach(work: WorkingSet, analysis_id: int, copies: Mapping[str, Copy]) -> None:
-    """Own the files, name them in the (locked) analysis, release those that they replace."""
-    connection = work.connection
+def _attach(work: WorkingSet, grant: Grant, copies: Mapping[str, Copy]) -> None:
+    """Own the files, name them in the (locked) analysis and in its run, release those that they replace."""
+    connection, analysis_id = work.connection, grant.analysis_id
     columns = [getattr(Analysis, column) for column in copies]
     replaced = connection.execute(select(*columns).where(Analysis.id == analysis_id)).one()
     own(connection, {copy.file_id: copy.size for copy in copies.values()})
     values = {column: copy.file_id for column, copy in copies.items()}
     connection.execute(update(Analysis).where(Analysis.id == analysis_id).values(**values))
+    name_in_run(connection, grant.run_id, {column.removesuffix("_id"): file_id for column, file_id in values.items()})
     release(connection, [file_id for file_id in replaced if file_id is not None])
 
 

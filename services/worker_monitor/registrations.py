@@ -6,13 +6,14 @@ from threading import Event
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from services.worker_monitor.reading import park, read
+from services.worker_monitor.reading import read
 from services.worker_monitor.registration import register
 from shared import names
 from shared.broker.delays import backoff
 from shared.broker.errors import BrokerUnavailable
 from shared.broker.port import BrokerPort, Delivery
 from shared.messages.catalogue import RegisterModel
+from shared.messages.parking import park
 from shared.object_store import ObjectStore, ObjectStoreError
 
 log = logging.getLogger(__name__)
@@ -55,4 +56,4 @@ class Registrations:
             raise
         except Exception as error:
             log.exception("A model cannot be registered")
-            park(self._broker, names.MONITOR_QUEUE, delivery, f"it cannot be registered: {error}"[:1000])
+            park(self._broker, delivery.body, names.MONITOR_QUEUE, f"it cannot be registered: {error}", delivery)

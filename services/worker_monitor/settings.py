@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from sqlalchemy import URL
 
+from services.worker_monitor.retention import Retention
 from shared.core.retries import RetryPolicy
 from shared.object_store import ObjectStoreSettings
 from shared.settings import Options, broker_url, database_url
@@ -26,6 +28,7 @@ class Settings:
     sweep_every: float = 60.0
     keep_released: float = 86_400.0
     """How long a file that nobody owns any more is kept."""
+    retention: Retention = field(default_factory=Retention)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     @classmethod
@@ -42,4 +45,9 @@ class Settings:
             beat_every=options.seconds("BEAT_EVERY", 2.0),
             sweep_every=options.seconds("SWEEP_EVERY", 60.0),
             keep_released=options.seconds("KEEP_RELEASED", 86_400.0),
+            retention=Retention(
+                runs=options.integer("RUNS_KEPT", 10),
+                days=options.integer("RUNS_KEPT_DAYS", 30),
+                resumable_for=timedelta(seconds=options.seconds("RESUMABLE_FOR", 86_400.0)),
+            ),
         )

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import OperationalError
 
 from services.worker_monitor.errors import FilesGone
+from shared.database.execution import RunFile
 from shared.database.resources import File
 from shared.object_store import ObjectStore, ObjectStoreError
 
@@ -60,6 +62,14 @@ def release(connection: Connection, file_ids: Sequence[int]) -> None:
     if file_ids:
         of_owned = File.id.in_(file_ids) & File.released_at.is_(None)
         connection.execute(update(File).where(of_owned).values(released_at=func.now()))
+
+
+def name_in_run(connection: Connection, run_id: int, files: Mapping[str, int]) -> None:
+    """Have the run keep these (owned) files, ids by name; a later one of the same name replaces the earlier."""
+    rows = [{"run_id": run_id, "name": name, "file_id": file_id} for name, file_id in files.items()]
+    statement = upsert(RunFile).values(rows)
+    replaced = {"file_id": statement.excluded.file_id}
+    connection.execute(statement.on_conflict_do_update(index_elements=["run_id", "name"], set_=replaced))
 
 
 def discard(engine: Engine, store: ObjectStore, file_ids: Sequence[int]) -> None:

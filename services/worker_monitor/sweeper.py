@@ -1,15 +1,16 @@
-"""Removes files that have had no owner for a while and that no run under way reads."""
+"""Removes files that have had no owner for a while, that no run reads or may read again, and that no run recorded."""
 
 import logging
 from datetime import timedelta
 from threading import Event
 
-from sqlalchemy import Connection, Engine, cast, func, select
+from sqlalchemy import Connection, Engine, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.exc import OperationalError
 
 from services.worker_monitor.stored_files import remove
-from shared.database.execution import Run, StageRow
+from shared.core.states import RESUMABLE_RUNS
+from shared.database.execution import Run, RunFile, StageRow
 from shared.database.resources import File
 from shared.object_store import ObjectStore, ObjectStoreError
 
@@ -19,7 +20,10 @@ _BATCH = 100
 
 
 class Sweeper:
-    """Looks every `every` seconds; a released file is kept for `keep` seconds more, for readers that have begun."""
+    """Looks every `every` seconds; a released file is kept for `keep` seconds more, for readers that have begun.
+
+    What a failed or cancelled run was requested with is kept until the sweeper of runs has given up its objects.
+    """
 
     def __init__(self, engine: Engine, store: ObjectStore, every: float = 60.0, keep: float = 86_400.0) -> None:
         self._engine = engine
@@ -54,8 +58,9 @@ class Sweeper:
 
         The rows stay locked until their objects are gone: nobody can own a file that is being removed.
         """
+        is_recorded = select(RunFile.run_id).where(RunFile.file_id == File.id).exists()
         due = (File.released_at < func.now() - self._keep) & (File.id > after)
-        query = select(File.id, File.key).where(due).order_by(File.id).limit(_BATCH)
+        query = select(File.id, File.key).where(due, ~is_recorded).order_by(File.id).limit(_BATCH)
         files = connection.execute(query.with_for_update(skip_locked=True)).all()
         if not files:
             return None, 0
@@ -65,9 +70,11 @@ class Sweeper:
 
 
 def keys_in_use(connection: Connection) -> set[str]:
-    """Keys that runs under way read: what they were requested with, and what their stages have left."""
+    """Keys that runs read, or would read when resumed: what they were requested with, what their stages have left."""
+    resumable = Run.state.in_(sorted(RESUMABLE_RUNS)) & Run.objects_swept_at.is_(None)
+    reads = or_(Run.ended_at.is_(None), resumable)
     path = cast("strict $.**.key", JSONPATH)
-    requested = select(func.jsonb_path_query(Run.inputs, path, type_=JSONB)).where(Run.ended_at.is_(None))
+    requested = select(func.jsonb_path_query(Run.inputs, path, type_=JSONB)).where(reads)
     left = select(func.jsonb_path_query(StageRow.artifacts, path, type_=JSONB)).join(Run, Run.id == StageRow.run_id)
-    keys = connection.scalars(requested.union_all(left.where(Run.ended_at.is_(None))))
+    keys = connection.scalars(requested.union_all(left.where(reads)))
     return {key for key in keys if isinstance(key, str)}

@@ -106,7 +106,8 @@ def _granted(facts: Facts, event: WorkGranted) -> Decision:
     after = move(SUB_TASK, sub_task.state, SubTaskEvent.GRANTED)
     changes: list[Change] = [SubTaskMoved(sub_task.state, after, attempt_id=event.attempt_id)]
     stage = facts.run.stages[sub_task.stage]
-    if _is_first_of_phase(facts.run, stage):
+    if facts.run.resumed or _is_first_of_phase(facts.run, stage):
+        # A resumed run begins anywhere. Where the status does not allow the event, the phase has begun before.
         changes.append(AnalysisMoved(_STARTED[stage.phase]))
     return Decision(tuple(changes))
 

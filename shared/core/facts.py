@@ -58,6 +58,8 @@ class RunFacts:
     state: RunState
     priority: int
     stages: tuple[StageFacts, ...] = ()
+    resumed: bool = False
+    """Whether the run began with completed sub-tasks of an earlier one."""
 
     @property
     def is_stopping(self) -> bool:

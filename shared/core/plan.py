@@ -88,7 +88,12 @@ def attempt_prefix(phase: Phase, analysis_id: int, run_uuid: str, attempt_id: st
 
 def log_key(run_uuid: str, attempt_id: str) -> str:
     """Where the log of an attempt lies, apart from its results: cleaning a run up keeps its logs."""
-    return f"logs/run-{run_uuid}/attempt-{attempt_id}.log"
+    return f"{log_prefix(run_uuid)}attempt-{attempt_id}.log"
+
+
+def log_prefix(run_uuid: str) -> str:
+    """Where the logs of a run lie."""
+    return f"logs/run-{run_uuid}/"
 
 
 def _at_least_one(name: str, count: int | None) -> int:

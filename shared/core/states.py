@@ -27,6 +27,8 @@ class AnalysisEvent(StrEnum):
 
     INPUTS_REQUESTED = "inputs requested"
     LOSSES_REQUESTED = "losses requested"
+    INPUTS_RESUMED = "inputs resumed"
+    LOSSES_RESUMED = "losses resumed"
     INPUTS_STARTED = "inputs started"
     INPUTS_RECORDED = "inputs recorded"
     INPUTS_FAILED = "inputs failed"
@@ -136,6 +138,11 @@ ANALYSIS: Mapping[tuple[AnalysisStatus, AnalysisEvent], AnalysisStatus] = {
         (status, _AE.LOSSES_REQUESTED): _A.RUN_QUEUED
         for status in (_A.READY, _A.RUN_COMPLETED, _A.RUN_ERROR, _A.RUN_CANCELLED)
     },
+    **{
+        (status, _AE.INPUTS_RESUMED): _A.INPUTS_GENERATION_QUEUED
+        for status in (_A.INPUTS_GENERATION_ERROR, _A.INPUTS_GENERATION_NO_KEYS, _A.INPUTS_GENERATION_CANCELLED)
+    },
+    **{(status, _AE.LOSSES_RESUMED): _A.RUN_QUEUED for status in (_A.RUN_ERROR, _A.RUN_CANCELLED)},
     (_A.INPUTS_GENERATION_QUEUED, _AE.INPUTS_STARTED): _A.INPUTS_GENERATION_STARTED,
     (_A.INPUTS_GENERATION_STARTED, _AE.INPUTS_RECORDED): _A.READY,
     (_A.INPUTS_GENERATION_QUEUED, _AE.INPUTS_FAILED): _A.INPUTS_GENERATION_ERROR,
@@ -195,6 +202,7 @@ ATTEMPT: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
 }
 
 ALIVE_RUNS = frozenset({_R.REQUESTED, _R.ACTIVE, _R.CANCELLING, _R.FAILING})
+RESUMABLE_RUNS = frozenset({_R.CANCELLED, _R.FAILED})
 ENDED_SUB_TASKS = frozenset({_T.COMPLETED, _T.ERROR, _T.CANCELLED})
 LIVE_ATTEMPTS = frozenset(_LIVE)
 

@@ -33,10 +33,37 @@ class Run(Table):
     loss_chunks: Mapped[int | None]
     error: Mapped[str | None]
     """Why the run could not be planned, in one sentence."""
+    model_version: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """What the model said of its version when the run was requested: column of `models` -> value."""
+    resumed_from_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
+    """The run whose completed sub-tasks this one began with."""
+    objects_swept_at: Mapped[Moment | None]
+    """From when on the objects of its attempts may be gone, so that it cannot be resumed; null while they are kept."""
     __table_args__ = (
         Index(None, "analysis_id"),
+        Index(None, "resumed_from_id", postgresql_where=text("resumed_from_id IS NOT NULL")),
         Index("ix_runs_alive", "state", postgresql_where=text("ended_at IS NULL")),
     )
+
+
+class RunFile(Table):
+    """A file that a run recorded, or took over from the run that it was resumed from."""
+
+    __tablename__ = "run_files"
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """As a field of the analysis: `output_file`, `input_file`, ..."""
+    file_id: Mapped[int] = mapped_column(ForeignKey("files.id", ondelete="CASCADE"))
+    __table_args__ = (Index(None, "file_id"),)
+
+
+class Removal(Table):
+    """Objects that are to go, by prefix: written with the change that gives them up, deleted once they are gone."""
+
+    __tablename__ = "removals"
+    id: Mapped[Id]
+    prefix: Mapped[str] = mapped_column(String(1024))
+    not_before: Mapped[Moment]
 
 
 class StageRow(Table):
@@ -92,8 +119,11 @@ class SubTask(Table):
     artifacts: Mapped[dict[str, Any] | None]
     events_total: Mapped[int] = mapped_column(server_default="0")
     events_complete: Mapped[int] = mapped_column(server_default="0")
+    copied_from_id: Mapped[int | None] = mapped_column(ForeignKey("sub_tasks.id", ondelete="SET NULL"))
+    """Of a resumed run: the sub-task of an earlier run that was executed in place of this one; it has the attempts."""
     __table_args__ = (
         UniqueConstraint("run_id", "stage", "chunk"),
+        Index(None, "copied_from_id", postgresql_where=text("copied_from_id IS NOT NULL")),
         Index(
             "ix_sub_tasks_claims",
             "queue",
@@ -135,6 +165,7 @@ class Attempt(Table):
     """Bytes."""
     log_key: Mapped[str | None] = mapped_column(String(1024))
     __table_args__ = (
+        Index(None, "run_id"),
         Index(None, "sub_task_id"),
         Index("ix_attempts_live", "worker_id", postgresql_where=text("state IN ('granted', 'running')")),
     )

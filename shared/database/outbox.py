@@ -15,6 +15,10 @@ CHANNEL = "lossline_outbox"
 """The channel that NOTIFY wakes the relay on."""
 
 
+_INSERT = insert(Outbox)
+_NOTIFY = text(f"NOTIFY {CHANNEL}")
+
+
 @dataclass(frozen=True)
 class Posting:
     """A message and where it goes. `copies` of it are published, none before `not_before`."""
@@ -33,8 +37,8 @@ def post(connection: Connection | Session, postings: Iterable[Posting]) -> None:
     rows = [_row(posting) for posting in postings]
     if not rows:
         return
-    connection.execute(insert(Outbox), rows)
-    connection.execute(text(f"NOTIFY {CHANNEL}"))
+    connection.execute(_INSERT, rows)
+    connection.execute(_NOTIFY)
 
 
 def _row(posting: Posting) -> dict[str, object]:

@@ -1,16 +1,20 @@
 """What the API commits in a request's own transaction: a requested run, or the wish to end one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from shared import names
 from shared.codec import to_plain
 from shared.core.inputs import ChunkingFacts, RunInputs
+from shared.core.plan import Phase
 from shared.core.states import (
     ANALYSIS,
+    RESUMABLE_RUNS,
     RUN,
     AnalysisEvent,
     AnalysisStatus,
@@ -21,7 +25,7 @@ from shared.core.states import (
     allows,
     move,
 )
-from shared.database.execution import Run
+from shared.database.execution import Run, RunFile
 from shared.database.outbox import Posting, post
 from shared.database.resources import Analysis
 from shared.messages.catalogue import CancelRun, ChangePriority, StartRun
@@ -46,6 +50,8 @@ class RunRequest:
     inputs: RunInputs
     facts: ChunkingFacts
     user_id: int | None
+    model_version: Mapping[str, Any] = field(default_factory=dict)
+    """What the model says of its version now: column of `models` -> value."""
 
 
 def lock_analysis(session: Session, analysis_id: int) -> Analysis | None:
@@ -88,21 +94,58 @@ def request_run(session: Session, analysis: Analysis, request: RunRequest) -> Ru
         requested_by_id=request.user_id,
         inputs=to_plain(request.inputs),
         facts=to_plain(request.facts),
+        model_version=dict(request.model_version),
     )
     session.add(run)
     session.flush()
+    if not losses_only:
+        for name in INPUT_FILE_FIELDS:
+            setattr(analysis, name, None)
+        analysis.inputs_traceback_run_id = None
+    _make_current(session, analysis, run, status)
+    return run
+
+
+def resume_run(session: Session, analysis: Analysis, ended: Run, phase: Phase, user_id: int | None) -> Run:
+    """Write a run that goes on where the (locked) current run has ended, and move the analysis to QUEUED.
+
+    `phase` is what is left to do, by `phase_to_resume`. It reads what the ended one read. The caller has checked that
+    nothing of that has changed. Raises IllegalTransition where the run has not ended, or in the wrong status.
+    """
+    event = AnalysisEvent.INPUTS_RESUMED if phase == Phase.INPUTS else AnalysisEvent.LOSSES_RESUMED
+    if ended.state not in RESUMABLE_RUNS:
+        raise IllegalTransition(RunState(ended.state), event)
+    status = move(ANALYSIS, AnalysisStatus(analysis.status), event)
+    same = {name: getattr(ended, name) for name in _SAME_AS_BEFORE}
+    run = Run(
+        run_uuid=uuid4().hex,
+        state=RunState.REQUESTED,
+        priority=analysis.priority,
+        requested_by_id=user_id,
+        resumed_from_id=ended.id,
+        **same,
+    )
+    session.add(run)
+    session.flush()
+    recorded = select(literal(run.id), RunFile.name, RunFile.file_id).where(RunFile.run_id == ended.id)
+    session.execute(insert(RunFile).from_select(["run_id", "name", "file_id"], recorded))
+    if phase == Phase.INPUTS:
+        analysis.inputs_traceback_run_id = None
+    _make_current(session, analysis, run, status)
+    return run
+
+
+_SAME_AS_BEFORE = ("analysis_id", "kind", "run_mode", "model_queue", "inputs", "facts", "model_version")
+
+
+def _make_current(session: Session, analysis: Analysis, run: Run, status: AnalysisStatus) -> None:
     analysis.status = status
     analysis.current_run_id = run.id
-    analysis.run_mode = request.run_mode
+    analysis.run_mode = run.run_mode
     analysis.task_started = func.now()
     analysis.task_finished = None
-    if not losses_only:
-        for field in INPUT_FILE_FIELDS:
-            setattr(analysis, field, None)
-        analysis.inputs_traceback_run_id = None
     session.flush()
     post(session, [Posting(StartRun(run.id), names.TASK_CONTROLLER_QUEUE)])
-    return run
 
 
 def cancel_run(session: Session, analysis: Analysis) -> None:

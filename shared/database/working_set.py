@@ -253,6 +253,7 @@ def _run_facts(row: Mapping[str, Any], stages: tuple[StageFacts, ...]) -> RunFac
         state=RunState(row["state"]),
         priority=row["priority"],
         stages=stages,
+        resumed=row["resumed_from_id"] is not None,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from shared import names
-from shared.broker.port import Delivery, OutgoingMessage
+from shared.broker.errors import BrokerUnavailable
+from shared.broker.port import BrokerPort, Delivery, OutgoingMessage
 from shared.codec import Unreadable, from_json
 
 QUEUE_HEADER = "queue"
@@ -35,6 +36,13 @@ def parked(body: bytes, queue: str, reason: str, original: Delivery | None = Non
         correlation_id=original.correlation_id,
         reply_to=original.reply_to,
     )
+
+
+def park(broker: BrokerPort, body: bytes, queue: str, reason: str, original: Delivery | None = None) -> None:
+    """Put a message aside, confirmed: whoever acknowledges it afterwards loses nothing. Raises BrokerUnavailable."""
+    (result,) = broker.publish([parked(body, queue, reason, original)])
+    if not result.confirmed:
+        raise BrokerUnavailable(f"A message that cannot be read could not be parked: {result.reason}")
 
 
 def unparked(delivery: Delivery) -> OutgoingMessage | None:

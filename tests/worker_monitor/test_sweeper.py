@@ -68,7 +68,30 @@ def test_a_file_that_a_run_under_way_was_requested_with_stays_until_the_run_has_
 
     history.cancel()
 
+    assert _sweep(history.engine, store) == 0, "it may be resumed"
+
+    with history.engine.begin() as connection:
+        connection.execute(text("UPDATE runs SET objects_swept_at = now()"))
+
     assert _sweep(history.engine, store) == 1
+    assert history.objects() == set()
+
+
+def test_a_released_file_that_a_kept_run_has_recorded_stays_until_the_run_goes(
+    history: History, store: DirectoryStore, recorder: Recorder
+) -> None:
+    recorder.execute(Hold(history.to_record()))
+    history.work_off()
+    recorded = history.objects() - {history.settings_key}
+    _release_all(history.engine)
+
+    _sweep(history.engine, store)
+    assert history.objects() == recorded
+
+    with history.engine.begin() as connection:
+        connection.execute(text("UPDATE analyses SET current_run_id = NULL"))
+        connection.execute(text("DELETE FROM runs"))
+    _sweep(history.engine, store)
     assert history.objects() == set()
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from services.api.call import Call
+from services.api.logs import origin_of
 from services.api.serialize.moments import moment
 from shared.core.states import SubTaskState
 from shared.database.execution import Attempt, SubTask
@@ -14,13 +15,17 @@ from shared.database.execution import Attempt, SubTask
 def sub_task_bodies(call: Call, sub_tasks: Iterable[SubTask]) -> list[dict[str, Any]]:
     """Sub-tasks as JSON."""
     found = list(sub_tasks)
-    logged = _logged(call, {each.run_id for each in found})
-    return [_body(call, each, each.id in logged) for each in found]
+    logged = _logged(call, found)
+    return [_body(call, each, origin_of(each) in logged) for each in found]
 
 
-def _logged(call: Call, run_ids: set[int]) -> set[int]:
-    query = select(Attempt.sub_task_id).where(Attempt.run_id.in_(run_ids), Attempt.log_key.is_not(None))
-    return set(call.session.scalars(query.distinct())) if run_ids else set()
+def _logged(call: Call, sub_tasks: list[SubTask]) -> set[int]:
+    """Those that have a log, and the originals that copies of a resumed run have theirs from."""
+    runs = {each.run_id for each in sub_tasks}
+    originals = {each.copied_from_id for each in sub_tasks if each.copied_from_id is not None}
+    concerned = or_(Attempt.run_id.in_(runs), Attempt.sub_task_id.in_(originals))
+    query = select(Attempt.sub_task_id).where(concerned, Attempt.log_key.is_not(None))
+    return set(call.session.scalars(query.distinct())) if sub_tasks else set()
 
 
 def _body(call: Call, sub_task: SubTask, logged: bool) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from typing import Any
 from flask import Response
 from sqlalchemy import delete, insert, select
 
-from services.api.actions import cancel_if_alive
 from services.api.call import Call
+from services.api.deletion import give_up
 from services.api.errors import BadRequest
-from services.api.files import copy_file, release_files
+from services.api.files import copy_file
 from services.api.filters import choice_filters, filtered, id_filters, text_filters, time_filters, user_filter
 from services.api.http import body_of, empty_answer, json_answer
 from services.api.lookups import all_referred, find_analysis, referred
 from services.api.schemas.fields import load
 from services.api.schemas.requests import RUN_MODES, AnalysisBody, AnalysisBodyV2
-from services.api.serialize.analyses import STORED_FIELDS, analysis_bodies, analysis_body
+from services.api.serialize.analyses import analysis_bodies, analysis_body
 from services.api.views.analysis_settings import replace_settings
 from services.api.views.configuration import CHUNKING_FIELDS
 from shared.core.states import AnalysisStatus
@@ -73,11 +73,9 @@ def change_analysis(call: Call, pk: int) -> Response:
 
 
 def delete_analysis(call: Call, pk: int) -> Response:
-    """Delete the analysis with its runs; what runs is cancelled, and all files are released."""
+    """Delete the analysis with its runs; what runs is cancelled, all files are released, and all objects go."""
     analysis = find_analysis(call, pk)
-    cancel_if_alive(call, analysis)
-    release_files(call, *(getattr(analysis, f"{field}_id") for field in STORED_FIELDS))
-    call.session.flush()
+    give_up(call, analysis)
     call.session.execute(delete(Analysis).where(Analysis.id == pk))
     return empty_answer(204)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flask import Response
+from sqlalchemy import delete as delete_rows
 from sqlalchemy import select
 
 from services.api.archives import member_answer, member_names
@@ -16,7 +17,7 @@ from services.api.lookups import find_analysis
 from services.api.serialize.analyses import TRACEBACK_FIELDS, stored_names
 from services.api.serialize.models import data_file_bodies
 from shared.core.plan import Phase
-from shared.database.execution import Run
+from shared.database.execution import Run, RunFile
 from shared.database.resources import Analysis, DataFile, File, analysis_data_files
 
 Handler = Callable[[Call, int], Response]
@@ -49,6 +50,8 @@ def delete_file(field: str) -> Handler:
         if getattr(analysis, column) is None:
             raise NotFound
         if field not in TRACEBACK_FIELDS:
+            # Who deletes a file wants it gone, from the history too.
+            call.session.execute(delete_rows(RunFile).where(RunFile.file_id == getattr(analysis, column)))
             release_files(call, getattr(analysis, column))
         setattr(analysis, column, None)
         return empty_answer(200)

@@ -3,8 +3,9 @@
 from flask import Response
 from sqlalchemy import delete, select
 
-from services.api.actions import NO_MODEL, cancel_if_alive, refuse_unfit_scaling, request_inputs
+from services.api.actions import NO_MODEL, refuse_unfit_scaling, request_inputs
 from services.api.call import Call
+from services.api.deletion import give_up
 from services.api.errors import BadRequest, NotFound
 from services.api.files import release_files
 from services.api.filters import filtered, text_filters, time_filters, user_filter
@@ -12,7 +13,7 @@ from services.api.http import body_of, empty_answer, json_answer
 from services.api.lookups import find, find_analysis, referred
 from services.api.schemas.fields import load
 from services.api.schemas.requests import PortfolioAnalysisBody, PortfolioBody, ReportingCurrencyBody
-from services.api.serialize.analyses import STORED_FIELDS, analysis_body
+from services.api.serialize.analyses import analysis_body
 from services.api.serialize.portfolios import FILE_FIELDS, portfolio_body, portfolio_list, stored_names
 from services.api.views.analyses import check_run_mode, refuse_empty_portfolio
 from shared.database.resources import Analysis, Model, Portfolio
@@ -132,5 +133,4 @@ def _end_analysis(call: Call, analysis_id: int) -> None:
         analysis = find_analysis(call, analysis_id)
     except NotFound:
         return
-    cancel_if_alive(call, analysis)
-    release_files(call, *(getattr(analysis, f"{field}_id") for field in STORED_FIELDS))
+    give_up(call, analysis)

@@ -1,4 +1,4 @@
-"""Requesting and cancelling runs. Source: oasis_api.md sections 1.5 and 2.1.
+"""Requesting, resuming and cancelling runs. Source: oasis_api.md sections 1.5 and 2.1.
 
 The order is the reference's: the analysis (404), its model, the scaling, then the state and what else must hold.
 """
@@ -12,6 +12,7 @@ from services.api.call import Call
 from services.api.errors import BadRequest
 from services.api.http import json_answer
 from services.api.lookups import find_analysis
+from services.api.resuming import resume as resume_current
 from services.api.serialize.analyses import analysis_body
 from shared.database.resources import Analysis, Model
 
@@ -34,6 +35,13 @@ def run(call: Call, pk: int) -> Response:
     """Request the losses."""
     analysis, model = _analysis_and_model(call, pk)
     actions.request_losses(call, analysis, model, _override(call))
+    return _answer(call, analysis)
+
+
+def resume(call: Call, pk: int) -> Response:
+    """Go on, as a new run, where the last one failed or was cancelled."""
+    analysis, model = _analysis_and_model(call, pk)
+    resume_current(call, analysis, model)
     return _answer(call, analysis)
 
 

@@ -1,6 +1,6 @@
 """sub_task_list/ and analysis-task-statuses/. Source: oasis_api.md sections 1.5 and 1.7.
 
-Clients see the sub-tasks of current runs; those of earlier ones are gone for them.
+The lists show the sub-tasks of current runs; one by one those of earlier runs are there too, while the run is kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,8 +36,12 @@ _OF_ANALYSIS = {
 
 def list_of_analysis(call: Call, pk: int) -> Response:
     """The sub-tasks of the analysis' current run."""
-    analysis = find_analysis(call, pk)
-    query = select(SubTask).where(SubTask.run_id == analysis.current_run_id).order_by(SubTask.id)
+    return sub_tasks_answer(call, find_analysis(call, pk).current_run_id)
+
+
+def sub_tasks_answer(call: Call, run_id: int | None) -> Response:
+    """The sub-tasks of a run, filtered as the request wants."""
+    query = select(SubTask).where(SubTask.run_id == run_id).order_by(SubTask.id)
     return json_answer(sub_task_bodies(call, call.session.scalars(filtered(query, _OF_ANALYSIS, call.request.args))))
 
 
@@ -51,7 +55,8 @@ def get_run_progress(call: Call, pk: int) -> Response:
 
 def list_task_statuses(call: Call) -> Response:
     """The sub-tasks of all current runs."""
-    query = filtered(_current().order_by(SubTask.id), FILTERS, call.request.args)
+    current = select(SubTask).join(Analysis, Analysis.current_run_id == SubTask.run_id)
+    query = filtered(current.order_by(SubTask.id), FILTERS, call.request.args)
     return json_answer(sub_task_bodies(call, call.session.scalars(_by_task_id(query, call))))
 
 
@@ -78,13 +83,9 @@ get_error_log = get_log("error", error_log)
 get_retry_log = get_log("retry", retry_log)
 
 
-def _current() -> Select[Any]:
-    return select(SubTask).join(Analysis, Analysis.current_run_id == SubTask.run_id)
-
-
 def find_sub_task(call: Call, pk: int) -> SubTask:
-    """The sub-task of a current run. Raises NotFound."""
-    sub_task: SubTask | None = call.session.scalars(_current().where(SubTask.id == pk)).one_or_none()
+    """The sub-task, of whatever run. Raises NotFound."""
+    sub_task = call.session.get(SubTask, pk)
     if sub_task is None:
         raise NotFound
     return sub_task
