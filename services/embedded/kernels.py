@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from services.embedded.environment import with_programs
@@ -46,8 +47,10 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
 
 
 def _installation() -> str:
-    """What compiled functions depend on: versions, and where the installation lies, which numba's cache goes by."""
-    place = hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]
+    """What numba's cache goes by: versions, and where the sources lie and when they were written."""
+    spec = find_spec("oasislmf")
+    sources = Path(spec.origin) if spec is not None and spec.origin else Path(sys.prefix)
+    place = hashlib.sha256(f"{sources} {sources.stat().st_mtime_ns}".encode()).hexdigest()[:12]
     return f"oasislmf-{version('oasislmf')}-numba-{version('numba')}-python-{sys.hexversion:x}-{place}"
 
 

@@ -12,13 +12,18 @@ from services.embedded.errors import EmbeddedError, PortTaken
 
 # Below the range that systems give to outgoing connections: a server that boots for seconds keeps its port.
 _FIRST, _COUNT = 20_000, 12_000
+_GIVEN: set[int] = set()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free just now; another server may still take it before its user does."""
+    """A port that was free just now, and that this process has not given before.
+
+    A server of somebody else may still take it before its user does.
+    """
     for _ in range(100):
         port = _FIRST + secrets.randbelow(_COUNT)
-        if _can_listen(host, port):
+        if port not in _GIVEN and _can_listen(host, port):
+            _GIVEN.add(port)
             return port
     raise EmbeddedError(f"No free port was found on {host} between {_FIRST} and {_FIRST + _COUNT}; stop some servers.")
 

@@ -47,7 +47,8 @@ class BlockingBroker:
         self._closed = False
         self._failure: BrokerError | None = None
         self._topology = Topology()
-        self._consumers: list[PikaConsumer] = []
+        self._consumers: list[PikaConsumer] = []  # the I/O thread's
+        self._made: list[PikaConsumer] = []  # all that were given out: one may not have reached the I/O thread yet
         self._io = IoThread(parameters_of(url, name, heartbeat), name, delays, self._opened, self._lost)
         self._publisher = ConfirmedPublisher(self._io, delays, self._mark_ready)
         self._replies = UnconfirmedPublisher(self._io, delays)
@@ -101,6 +102,7 @@ class BlockingBroker:
         with self._state:
             if self._closed:
                 raise BrokerClosed
+            self._made.append(consumer)
         self._io.submit(partial(self._add_consumer, consumer))
         return consumer
 
@@ -125,7 +127,7 @@ class BlockingBroker:
             self._closed = True
             self._ready = False
             self._state.notify_all()
-        for consumer in tuple(self._consumers):
+        for consumer in self._made:
             consumer.close()
         self._io.stop(timeout)
         self._publisher.close()
