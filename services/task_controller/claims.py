@@ -80,7 +80,7 @@ def grant(work: WorkingSet, claims: Sequence[ClaimWork], candidates: Candidates,
     granted: dict[UUID, Candidate] = {}
     for claim in {claim.claim_id: claim for claim in claims}.values():
         if claim.claim_id in candidates.repeated:
-            found = _again(work, candidates.repeated[claim.claim_id])
+            found = _again(work, candidates.repeated[claim.claim_id], lease)
         else:
             found = _next(work, claim, left.get(claim.queue, []), lease)
         if found is not None:
@@ -112,15 +112,18 @@ def _ready(connection: Connection, queue: str, count: int) -> list[Candidate]:
     return [Candidate(row.id, row.run_id) for row in rows]
 
 
-def _again(work: WorkingSet, before: Candidate) -> Candidate | None:
-    """The grant that a claim got before, while that attempt lives."""
+def _again(work: WorkingSet, before: Candidate, lease: float) -> Candidate | None:
+    """The grant that a claim got before, while that attempt lives: its worker is there, so its lease begins anew."""
     if before.attempt_id is None or before.run_id not in work.runs:
         return None
     work.load((before.sub_task_id,), (before.attempt_id,))
     lives = work.attempts[before.attempt_id].state in LIVE_ATTEMPTS
     is_newest = work.sub_tasks[before.sub_task_id].attempt_id == before.attempt_id
     active = work.runs[before.run_id].facts.state == RunState.ACTIVE
-    return before if lives and is_newest and active else None
+    if not (lives and is_newest and active):
+        return None
+    work.renew_lease(before.attempt_id, lease)
+    return before
 
 
 def _next(work: WorkingSet, claim: ClaimWork, left: list[Candidate], lease: float) -> Candidate | None:

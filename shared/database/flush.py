@@ -40,6 +40,14 @@ _QUEUE_STAGE = (
     .values(state=SubTaskState.QUEUED, queue_time=bindparam("b_now", type_=SubTask.__table__.c.queue_time.type))
 )
 _INSERT_ATTEMPT = insert(Attempt)
+_RENEW_LEASE = (
+    update(Attempt)
+    .where(Attempt.attempt_id == bindparam("b_attempt_id"))
+    .values(
+        renewals=Attempt.renewals + 1,
+        lease_until=bindparam("b_lease_until", type_=Attempt.__table__.c.lease_until.type),
+    )
+)
 
 
 @cache
@@ -66,6 +74,7 @@ class Flush:
     sub_tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     attempts: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     new_attempts: list[dict[str, Any]] = field(default_factory=list)
+    leases: dict[UUID, datetime] = field(default_factory=dict)
     queued_stages: list[tuple[int, int]] = field(default_factory=list)
     cancelled_runs: list[int] = field(default_factory=list)
     moved_runs: set[int] = field(default_factory=set)
@@ -144,5 +153,8 @@ class Flush:
             by_columns.setdefault(tuple(sorted(values)), []).append(row)
         for columns, rows in by_columns.items():
             connection.execute(_update_attempt(columns), rows)
+        renewed = [{"b_attempt_id": each, "b_lease_until": until} for each, until in sorted(self.leases.items())]
+        if renewed:
+            connection.execute(_RENEW_LEASE, renewed)
         if self.new_attempts:
             connection.execute(_INSERT_ATTEMPT, self.new_attempts)

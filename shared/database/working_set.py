@@ -173,6 +173,10 @@ class WorkingSet:
         """Add an attempt's row."""
         self._flush.new_attempts.append(values)
 
+    def renew_lease(self, attempt_id: UUID, lease: float) -> None:
+        """Let the lease of an attempt begin anew, for whoever watches its renewals. `lease` in seconds."""
+        self._flush.leases[attempt_id] = self.now + timedelta(seconds=lease)
+
     def flush(self) -> None:
         """Write all that has changed."""
         self._flush.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()})

@@ -26,13 +26,15 @@ from shared.core.facts import (
     WaitingCancelled,
     WorkGranted,
 )
-from shared.core.plan import plan_run
+from shared.core.plan import Phase, Stage, plan_run
+from shared.core.resuming import has_gap, phase_to_resume
 from shared.core.retries import Cause, RetryPolicy
 from shared.core.states import (
     ANALYSIS,
     ATTEMPT,
     ENDED_SUB_TASKS,
     LIVE_ATTEMPTS,
+    RESUMABLE_RUNS,
     RUN,
     AnalysisEvent,
     AnalysisStatus,
@@ -52,11 +54,15 @@ ENDED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED}
 
 @dataclass
 class SimulatedRun:
-    """A planned run. Sub-tasks are numbered from 0; `accepted` counts results that were taken into account."""
+    """A planned run. Sub-tasks are numbered from 0; `accepted` counts results that were taken into account.
+
+    A resumed one goes on `after` a run that has ended, with its completed sub-tasks.
+    """
 
     kind: RunKind
     lookups: int = 1
     losses: int = 1
+    after: SimulatedRun | None = None
     run: RunFacts = field(init=False)
     analysis: AnalysisStatus = field(init=False)
     sub_tasks: dict[int, SubTaskFacts] = field(default_factory=dict)
@@ -66,19 +72,29 @@ class SimulatedRun:
     statuses: list[AnalysisStatus] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        losses_only = self.kind == RunKind.GENERATE_LOSSES
-        self.analysis = AnalysisStatus.RUN_QUEUED if losses_only else AnalysisStatus.INPUTS_GENERATION_QUEUED
+        done = set(self.after.numbers(SubTaskState.COMPLETED)) if self.after else set()
+        self.analysis = self.after.status_when_resumed() if self.after else self._status_when_requested()
         plan = plan_run(self.kind, "model", self.lookups, self.losses)
-        stages = tuple(
-            StageFacts(s.position, s.step, s.phase, s.queue, s.size, s.parallel, s.optional, pending=s.size)
-            for s in plan
-        )
-        self.run = RunFacts(1, "uuid", 1, RunState.REQUESTED, 4, stages)
         for stage in plan:
             for _ in range(stage.size):
                 number = len(self.sub_tasks)
-                self.sub_tasks[number] = SubTaskFacts(number, stage.position, SubTaskState.PENDING, weight=stage.weight)
+                state = SubTaskState.COMPLETED if number in done else SubTaskState.PENDING
+                self.sub_tasks[number] = SubTaskFacts(number, stage.position, state, weight=stage.weight)
+        self.accepted.update(done)
+        completed = Counter(self.sub_tasks[number].stage for number in done)
+        stages = tuple(_stage_facts(stage, completed[stage.position]) for stage in plan)
+        assert not has_gap(stages)
+        self.run = RunFacts(1, "uuid", 1, RunState.REQUESTED, 4, stages, resumed=self.after is not None)
         self.apply(RunPlanned())
+
+    def _status_when_requested(self) -> AnalysisStatus:
+        losses_only = self.kind == RunKind.GENERATE_LOSSES
+        return AnalysisStatus.RUN_QUEUED if losses_only else AnalysisStatus.INPUTS_GENERATION_QUEUED
+
+    def status_when_resumed(self) -> AnalysisStatus:
+        """The status of the analysis once this run, which has ended, is resumed."""
+        inputs = phase_to_resume(self.kind, self.run.stages) == Phase.INPUTS
+        return move(ANALYSIS, self.analysis, AnalysisEvent.INPUTS_RESUMED if inputs else AnalysisEvent.LOSSES_RESUMED)
 
     # What happens
 
@@ -146,6 +162,11 @@ class SimulatedRun:
         return [a for a in self.live() if self.run.stages[self.sub_tasks[self.owner[a]].stage].step == step]
 
     @property
+    def is_resumable(self) -> bool:
+        """Whether the run has ended with something left to do."""
+        return self.run.state in RESUMABLE_RUNS and phase_to_resume(self.kind, self.run.stages) is not None
+
+    @property
     def has_ended(self) -> bool:
         """Whether the run is over."""
         return self.run.state in ENDED_RUNS
@@ -196,3 +217,17 @@ class SimulatedRun:
     def _move(self, event: AnalysisEvent) -> None:
         self.analysis = move(ANALYSIS, self.analysis, event)
         self.statuses.append(self.analysis)
+
+
+def _stage_facts(stage: Stage, completed: int) -> StageFacts:
+    return StageFacts(
+        stage.position,
+        stage.step,
+        stage.phase,
+        stage.queue,
+        stage.size,
+        stage.parallel,
+        stage.optional,
+        pending=stage.size - completed,
+        completed=completed,
+    )

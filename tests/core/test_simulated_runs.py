@@ -1,5 +1,6 @@
-"""Any order of claims, ends, losses, late reports, duplicates, cancels and looks: every run ends in the right state."""
+"""Any order of claims, ends, losses, late reports, duplicates, cancels, resumes and looks: every run ends right."""
 
+import os
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ class Runs(RuleBasedStateMachine):
         self.cancel_after = cancel_after
         self.cancelled = self.unheard = False
         self.completed: set[int] = set()
+        self.former: list[SimulatedRun] = []
 
     @precondition(lambda self: self.sim.numbers(SubTaskState.QUEUED))
     @rule(pick=ANY)
@@ -97,6 +99,23 @@ class Runs(RuleBasedStateMachine):
         if not message_is_lost:
             self.sim.apply(CancelRequested())
 
+    @precondition(lambda self: self.sim.is_resumable)
+    @rule(cancel_after=st.integers(0, 20))
+    def the_user_resumes(self, cancel_after: int) -> None:
+        ended = self.sim
+        self.former.append(ended)
+        self.sim = SimulatedRun(ended.kind, ended.lookups, ended.losses, after=ended)
+        self.cancel_after = cancel_after
+        self.cancelled = self.unheard = False
+
+    @precondition(lambda self: any(run.attempts for run in self.former))
+    @rule(pick=ANY, cause=st.none() | BAD_ENDS)
+    def an_attempt_of_a_former_run_reports(self, pick: int, cause: Cause | None) -> None:
+        former = picked([run for run in self.former if run.attempts], pick)
+        before = (former.run, dict(former.sub_tasks), former.analysis)
+        former.report(picked(list(former.attempts), pick), cause)
+        assert (former.run, former.sub_tasks, former.analysis) == before, "a run that has ended was changed"
+
     @rule()
     def the_reconciler_looks(self) -> None:
         before = (self.sim.run, dict(self.sim.sub_tasks))
@@ -154,5 +173,11 @@ EXPECTED = {
     },
 }
 
+STEPS_A_RUN = 50
+STEPS = int(os.environ.get("LOSSLINE_SIMULATED_STEPS", "10000"))
+"""At most, over all runs. More find more: LOSSLINE_SIMULATED_STEPS=1000000."""
+
 TestAnyOrderOfEvents = Runs.TestCase
-TestAnyOrderOfEvents.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestAnyOrderOfEvents.settings = settings(
+    max_examples=max(1, STEPS // STEPS_A_RUN), stateful_step_count=STEPS_A_RUN, deadline=None
+)

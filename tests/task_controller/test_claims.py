@@ -112,6 +112,19 @@ def test_the_same_claim_asked_again_gets_the_same_grant_while_that_attempt_lives
     assert world.claim(claim_id=claim_id) == first
 
 
+def test_a_claim_that_is_asked_again_begins_its_lease_anew(world: World) -> None:
+    world.started(INPUTS)
+    claim_id = uuid4()
+    grant = world.claim(claim_id=claim_id)
+    assert grant is not None
+    before = world.attempt(grant.attempt_id)
+    assert world.claim(claim_id=claim_id) == grant
+    after = world.attempt(grant.attempt_id)
+    assert after.renewals == before.renewals + 1
+    assert after.lease_until > before.lease_until
+    assert after.state == before.state
+
+
 def test_the_same_claim_twice_in_one_batch_gets_one_grant(world: World) -> None:
     world.started(INPUTS, lookups=2)
     world.work_up_to("prepare-keys-file-0")
