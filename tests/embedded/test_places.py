@@ -40,7 +40,7 @@ def test_an_address_that_is_not_ours_is_not_called_taken() -> None:
 def test_the_home_is_the_setting_else_the_place_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Layout.from_env({"LOSSLINE_HOME": "/somewhere", "XDG_DATA_HOME": "/data"}).home == Path("/somewhere")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert Layout.from_env({"XDG_DATA_HOME": "/root/data"}).home == ROOT_HOME
+    assert Layout.from_env({"XDG_DATA_HOME": "/somewhere/data"}).home == ROOT_HOME
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert Layout.from_env({"XDG_DATA_HOME": "/data"}).home == Path("/data/lossline")
     assert Layout.from_env({}).home == Path.home() / ".local" / "share" / "lossline"
