@@ -63,7 +63,8 @@ def run_demo(client: ApiClient, model: ModelDirectory, portfolio: Portfolio, out
     outputs = fetch_outputs(client, analysis_id, out)
     losses = read_losses(outputs)
     console.print(render_losses(losses))
-    facts, bars = facts_of(analysis, model), bars_of(client, analysis_id)
+    run = client.get(f"v2/analyses/{analysis_id}/runs/")[0]
+    facts, bars = facts_of(analysis, model, run), bars_of(client, analysis_id)
     path = write_report(out / "report.html", facts, bars, losses)
     console.print(f"Outputs: {outputs}\nReport:  {path}", soft_wrap=True)
 
@@ -125,17 +126,16 @@ def fetch_outputs(client: ApiClient, analysis_id: int, out: Path) -> Path:
     return out / "output"
 
 
-def facts_of(analysis: Mapping[str, Any], model: ModelDirectory) -> RunFacts:
-    """The head of the report."""
-    started, finished = (_moment(analysis["created"]), _moment(analysis["task_finished"]))
+def facts_of(analysis: Mapping[str, Any], model: ModelDirectory, run: Mapping[str, Any]) -> RunFacts:
+    """The head of the report: the run from its request to the moment that its losses were there."""
     return RunFacts(
         name=analysis["name"],
         model=model.name,
-        run_uuid=analysis.get("run_uuid") or f"analysis {analysis['id']}",
+        run_uuid=run["run_uuid"],
         lookup_chunks=analysis["lookup_chunks"],
         loss_chunks=analysis["analysis_chunks"],
-        started=started,
-        finished=finished,
+        started=_moment(run["requested"]),
+        finished=_moment(analysis["task_finished"]),
     )
 
 
