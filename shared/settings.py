@@ -67,7 +67,12 @@ class Options:
         try:
             return parse(text.strip())
         except ValueError:
-            raise BadSetting(f"OASIS_{name}", text, wanted) from None
+            raise BadSetting(self._variable(name), text, wanted) from None
+
+    def _variable(self, name: str) -> str:
+        """The variable that the option was taken from."""
+        own = f"OASIS_{self.section}_{name}"
+        return own if own in self.environ else f"OASIS_{name}"
 
 
 def _at_least(value: int, least: int) -> int:

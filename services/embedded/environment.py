@@ -59,7 +59,8 @@ class Surroundings:
                 if own_store(self.keep)
                 else {"OASIS_STORAGE_TYPE": "local-fs", "OASIS_MEDIA_ROOT": str(self.objects)}
             ),
-            "OASIS_BROKER_URL": self.broker,
+            # The name that goes before every other: the broker of the command is always its own.
+            "OASIS_CELERY_BROKER_URL": self.broker,
             "PYTHONUNBUFFERED": "1",
         }
 

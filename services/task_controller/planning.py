@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 
 from services.task_controller.resuming import copy_completed
 from shared.codec import Unreadable, from_plain
@@ -132,9 +132,3 @@ def _write_counts(work: WorkingSet, run_id: int, lookups: int | None, losses: in
     analysis_id = work.runs[run_id].facts.analysis_id
     of_current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
     work.connection.execute(update(Analysis).where(of_current).values(**counts))
-
-
-def requested_runs(work: WorkingSet) -> list[int]:
-    """Runs that still wait for a plan, oldest first."""
-    query = select(Run.id).where(Run.state == RunState.REQUESTED, Run.ended_at.is_(None)).order_by(Run.id)
-    return list(work.connection.scalars(query))

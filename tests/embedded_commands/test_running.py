@@ -135,7 +135,7 @@ def test_an_address_of_the_api_may_be_given(at_home: dict[str, str]) -> None:
         ({"OASIS_BROKER_URL": "nonsense"}, "amqp://user:password@host:port/"),
         ({"OASIS_BROKER_URL": "amqp://u:hidden@h:port/"}, "amqp://user:password@host:port/"),
         ({"OASIS_BROKER_URL_FILE": "/nowhere/at/all"}, "/nowhere/at/all"),
-        ({"OASIS_RABBIT_HOST": "h", "OASIS_SERVER_DB_PORT": "many"}, "OASIS_DB_PORT"),
+        ({"OASIS_RABBIT_HOST": "h", "OASIS_SERVER_DB_PORT": "many"}, "OASIS_SERVER_DB_PORT"),
         ({"OASIS_RABBIT_HOST": "h", "OASIS_STORAGE_TYPE": "tape"}, "STORAGE_TYPE"),
         ({"OASIS_RABBIT_HOST": "h", "OASIS_SERVER_DB_PASS_FILE": "/nowhere/at/all"}, "/nowhere/at/all"),
     ],

@@ -28,7 +28,7 @@ def start_behind(wire: TcpProxy, bench: Bench, **more: str) -> WorkerProcess:
     parts = urlsplit(bench.broker)
     login = parts.netloc.rpartition("@")[0]
     url = parts._replace(netloc=f"{login}@{wire.host}:{wire.port}").geturl()
-    return bench.start(OASIS_BROKER_URL=url, **more)
+    return bench.start(OASIS_CELERY_BROKER_URL=url, **more)
 
 
 def test_an_attempt_goes_on_while_the_broker_is_dead_and_is_reported_afterwards(
@@ -115,7 +115,7 @@ def test_a_claim_that_the_broker_lost_is_asked_again(wire: TcpProxy, bench: Benc
 
 
 def test_a_worker_that_finds_no_broker_says_so_and_ends(bench: Bench) -> None:
-    worker = bench.start(OASIS_BROKER_URL="amqp://guest:guest@127.0.0.1:1/", OASIS_WORKER_DRAIN_FOR="1")
+    worker = bench.start(OASIS_CELERY_BROKER_URL="amqp://guest:guest@127.0.0.1:1/", OASIS_WORKER_DRAIN_FOR="1")
     wait_for(lambda: "No connection to the broker" in worker.log(), "its complaint")
     worker.signal(signal.SIGTERM)
     assert worker.wait(5) != 0

@@ -57,9 +57,9 @@ def test_a_variable_of_this_name_is_kept_from_model_code(name: str) -> None:
     [
         ({"OASIS_MODEL_ID": ""}, "OASIS_MODEL_ID"),
         ({"OASIS_RUN_MODE": "v1"}, "OASIS_RUN_MODE"),
-        ({"OASIS_CELERY_CONCURRENCY": "none"}, "OASIS_CONCURRENCY"),
-        ({"OASIS_CELERY_CONCURRENCY": "0"}, "OASIS_CONCURRENCY"),
-        ({"OASIS_WORKER_DRAIN_FOR": "-1"}, "OASIS_DRAIN_FOR"),
+        ({"OASIS_CELERY_CONCURRENCY": "none"}, "OASIS_CELERY_CONCURRENCY"),
+        ({"OASIS_CELERY_CONCURRENCY": "0"}, "OASIS_CELERY_CONCURRENCY"),
+        ({"OASIS_WORKER_DRAIN_FOR": "-1"}, "OASIS_WORKER_DRAIN_FOR"),
         ({"OASIS_STORAGE_TYPE": "tape"}, "STORAGE_TYPE"),
         ({"OASIS_MODEL_DATA_DIRECTORY": "/nowhere"}, "oasislmf.json"),
         ({"OASIS_MODEL_SETTINGS_FILE": "/nowhere.json"}, "/nowhere.json"),

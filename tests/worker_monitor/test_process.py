@@ -157,7 +157,7 @@ def test_a_bad_setting_is_named_and_ends_the_process_with_2(start: Start, tmp_pa
     process = start(SLOTS="0")
 
     assert process.wait(20) == 2
-    assert "OASIS_SLOTS is '0'" in (tmp_path / "monitor.log").read_text()
+    assert "OASIS_WORKER_MONITOR_SLOTS is '0'" in (tmp_path / "monitor.log").read_text()
 
 
 def _workers(engine: Engine) -> list[Worker]:
