@@ -1,6 +1,7 @@
 """Settings read once from the environment, by the names of the reference. Source: oasis_api.md section 7."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -12,6 +13,7 @@ T = TypeVar("T")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt])?i?b?", re.IGNORECASE)
 
 
 class BadSetting(Exception):
@@ -56,6 +58,15 @@ class Options:
         """A duration in seconds, above zero."""
         return self._parsed(name, default, lambda text: _above_zero(float(text)), "a number of seconds above 0")
 
+    def seconds_or_never(self, name: str, default: float | None) -> float | None:
+        """A duration in seconds; 0 is None, never."""
+        wanted = "a number of seconds, or 0 for never"
+        return self._parsed(name, default, lambda text: _above_zero(float(text)) if float(text) else None, wanted)
+
+    def size(self, name: str, default: int | None) -> int | None:
+        """A number of bytes; 0 is None, no limit."""
+        return self._parsed(name, default, lambda text: _bytes(text) or None, "a size like 500M or 2GiB, or 0 for none")
+
     def flag(self, name: str, *, default: bool) -> bool:
         """A yes or no."""
         return self._parsed(name, default, _flag, "True or False")
@@ -85,6 +96,14 @@ def _above_zero(value: float) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(value)
     return value
+
+
+def _bytes(text: str) -> int:
+    """`2GiB`, `2G`, `1.5 gb` and a plain number; every unit is a power of 1024."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(float(match[1]) * 1024 ** " kmgt".index((match[2] or " ").lower()))
 
 
 def _flag(text: str) -> bool:

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.model_worker.attempt_log import AttemptLog
+from services.model_worker.cgroup import own_group
 from services.model_worker.cleaning import CLEANUP_STEPS, remove_objects
 from services.model_worker.fetching import fetch
+from services.model_worker.kernel_kills import KernelKills, kill_count
+from services.model_worker.memory import kernel_message
 from services.model_worker.objects import ObjectCache, all_of
 from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServer, ProcessesError, StepReportError
 from services.model_worker.processes.step_codec import StepReport, encode_context, read_report
 from services.model_worker.settings import Settings
+from services.model_worker.watch import MemoryRule, Verdict, watch
 from shared.core.inputs import FileRef
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished, Grant
@@ -68,14 +72,17 @@ class Attempt:
         self._log = AttemptLog(self._directory / "log.txt", workshop.store, grant.log_key)
         self._child: Child | None = None
         self._stop_cause: Cause | None = None
+        self._stop_message = "told to stop"
         self._stopping = asyncio.Event()
         self._at_once = False
         self._ending = Ending()
+        self._memory = MemoryRule(workshop.settings.memory, grant.weight)
+        self._kills = KernelKills(kill_count())
 
-    def stop(self, cause: Cause, *, at_once: bool = False) -> None:
+    def stop(self, cause: Cause, message: str = "told to stop", *, at_once: bool = False) -> None:
         """End the attempt: SIGTERM and, after the grace, SIGKILL; `at_once` SIGKILL only. The first cause stands."""
         if self._stop_cause is None:
-            self._stop_cause = cause
+            self._stop_cause, self._stop_message = cause, message
             self._stopping.set()
         if at_once:
             self._at_once = True
@@ -89,9 +96,10 @@ class Attempt:
             await self._unless_stopped(turn())
             await self._execute()
         except Stopped:
-            self._failed(self._stop_cause or Cause.CANCELLED, "told to stop")
+            self._failed(self._stop_cause or Cause.CANCELLED, self._stop_message)
         except Exception as error:  # noqa: BLE001 - an attempt that ends unreported would keep its lease for ever
             self._failed(*meaning_of(error))
+        self._blame_the_kernel()
         if self._child is not None:
             await self._child.close()
         return self._report(await self._log.finish())
@@ -129,15 +137,25 @@ class Attempt:
 
     async def _follow(self, child: Child) -> ChildEnd:
         """Tee the output to its end; meanwhile a stop terminates, and after the grace kills."""
-        stopper = asyncio.create_task(self._stop_when_told(child))
+        watched = watch(child, (self._memory,), self._kills, self._end_by, self._workshop.settings.watch_every)
+        helpers = [asyncio.create_task(self._stop_when_told(child)), asyncio.create_task(watched)]
         try:
             async for line in child.lines():
                 self._log.write(line)
             return await child.wait()
         finally:
-            stopper.cancel()
-            with suppress(asyncio.CancelledError):
-                await stopper
+            await _end(helpers)
+
+    def _end_by(self, verdict: Verdict) -> None:
+        self.stop(verdict.cause, verdict.message, at_once=verdict.at_once)
+
+    def _blame_the_kernel(self) -> None:
+        """A failure that followed a kill for want of memory is no error of the model."""
+        ending, group = self._ending, own_group()
+        if ending.cause == Cause.MODEL_ERROR and self._kills.ended(ending.end, ending.message or ""):
+            sentence = kernel_message(self._memory.gauge.peak, group.limit() if group else None)
+            self._log.write(sentence.encode())
+            self._ending = replace(ending, cause=Cause.OUT_OF_MEMORY, message=f"{sentence}\n{ending.message or ''}")
 
     async def _stop_when_told(self, child: Child) -> None:
         await self._stopping.wait()
@@ -195,8 +213,17 @@ class Attempt:
             finished_at=datetime.now(UTC),
             exit_status=end.exit_status if end else None,
             signal=end.signal if end else None,
-            peak_memory=end.peak_memory if end else None,
+            peak_memory=max(end.peak_memory, self._memory.gauge.peak) if end else None,
         )
+
+
+async def _end(helpers: list[asyncio.Task[None]]) -> None:
+    """Cancel the helpers of an attempt; one that has failed is told of, and changes no outcome."""
+    for helper in helpers:
+        helper.cancel()
+    for result in await asyncio.gather(*helpers, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("A helper of an attempt has failed", exc_info=result)
 
 
 def meaning_of(error: Exception) -> tuple[Cause, str]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.model_worker.cgroup import machine_memory, own_group
+from services.model_worker.memory import MemoryLimit, share_of
 from services.model_worker.model_place import find_model_place
 from services.model_worker.step_contract import ModelPlace
 from shared import names
@@ -38,6 +40,8 @@ class Settings:
     self_fence: float = 300.0
     log_every: float = 3.0
     keep_objects: float = 3600.0
+    memory: MemoryLimit = field(default_factory=MemoryLimit)
+    watch_every: float = 1.0
 
     @property
     def queue(self) -> str:
@@ -50,6 +54,7 @@ class Settings:
         """From the environment. Raises BadSetting, ModelPlaceError, InvalidObjectStoreSettings."""
         options = Options("WORKER", environ)
         run_mode = options.text("RUN_MODE", "v2").upper()
+        slots = _slots(environ)
         if run_mode != "V2":
             raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v2, which is what this worker serves")
         return cls(
@@ -57,7 +62,7 @@ class Settings:
             run_mode=run_mode,
             broker=broker_url(environ),
             store=ObjectStoreSettings.from_lookup(options.get),
-            slots=_slots(environ),
+            slots=slots,
             base_directory=Path(options.text("BASE_RUN_DIR", "/tmp/run")),  # noqa: S108 - the reference's default
             step_environ=without_secrets(environ),
             register=not options.flag("DISABLE_WORKER_REG", default=False),
@@ -68,12 +73,19 @@ class Settings:
             stop_grace=options.seconds("STOP_GRACE", 5.0),
             drain_for=options.seconds("DRAIN_FOR", 30.0),
             self_fence=options.seconds("SELF_FENCE", 300.0),
+            memory=MemoryLimit(options.size("MEMORY_PER_SLOT", _container_share(slots)), slots),
         )
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment that model code may see."""
     return {name: value for name, value in environ.items() if not any(word in name.upper() for word in SECRET_WORDS)}
+
+
+def _container_share(slots: int) -> int | None:
+    """Each slot's part of what this container may use."""
+    group = own_group()
+    return share_of(group.limit() if group else None, machine_memory(), slots)
 
 
 def _slots(environ: Mapping[str, str]) -> int:

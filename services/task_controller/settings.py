@@ -33,4 +33,5 @@ class Settings:
             lease=options.seconds("LEASE", 10.0),
             reconcile_every=options.seconds("RECONCILE_EVERY", 3.0),
             reaper_looks_every=options.seconds("REAPER_LOOKS_EVERY", 1.0),
+            policy=RetryPolicy(self_fence=options.seconds("SELF_FENCE", 300.0)),
         )

@@ -125,7 +125,7 @@ def _ended(facts: Facts, event: AttemptEnded, policy: RetryPolicy) -> Decision:
     if facts.run.state != RunState.ACTIVE:
         return Decision(refusal=f"the run is {facts.run.state}")
     if cause is not None:
-        return _failed(facts, cause, event.jitter, policy)
+        return _failed(facts, cause, event, policy)
     if not allows(SUB_TASK, facts.sub_task.state, SubTaskEvent.COMPLETED):
         return Decision(refusal=f"the sub-task is {facts.sub_task.state}")
     return _completed(facts)
@@ -159,14 +159,17 @@ def _completed(facts: Facts) -> Decision:
     return _advanced(facts, tuple(changes))
 
 
-def _failed(facts: Facts, cause: Cause, jitter: float, policy: RetryPolicy) -> Decision:
+def _failed(facts: Facts, cause: Cause, event: AttemptEnded, policy: RetryPolicy) -> Decision:
     sub_task, stage = _the_sub_task(facts), facts.run.stages[_the_sub_task(facts).stage]
     attempt = _attempt_moved(facts, _ATTEMPT_EVENTS[cause])
     ended = {**sub_task.ended, cause: sub_task.ended.get(cause, 0) + 1}
     if policy.has_tries_left(cause, ended):
-        delay = policy.delay(cause, ended, jitter)
+        delay = policy.delay(cause, ended, event.jitter)
         after = move(SUB_TASK, sub_task.state, SubTaskEvent.RETRIED)
         alone = SlotWeight.ALL if cause == Cause.OUT_OF_MEMORY else None
+        if alone:
+            # Its one more try would not be alone beside an earlier attempt that still has its memory.
+            delay = max(delay, event.earlier_may_live)
         moved = SubTaskMoved(sub_task.state, after, ended_by=cause, delay=delay, weight=alone)
         return Decision((attempt, moved), (PublishTokens(stage.queue, 1, delay),))
     moved = SubTaskMoved(sub_task.state, move(SUB_TASK, sub_task.state, SubTaskEvent.FAILED), ended_by=cause)

@@ -133,10 +133,14 @@ class WorkGranted:
 
 @dataclass(frozen=True)
 class AttemptEnded:
-    """The attempt is over: with a result (cause None), or by a cause. `jitter` is random, 0 to 1."""
+    """The attempt is over: with a result (cause None), or by a cause. `jitter` is random, 0 to 1.
+
+    `earlier_may_live`: seconds for which an earlier attempt of the sub-task, ended as lost, may still be computing.
+    """
 
     cause: Cause | None = None
     jitter: float = 0.0
+    earlier_may_live: float = 0.0
 
 
 Event = RunPlanned | RunUnplannable | CancelRequested | Looked | WorkGranted | AttemptEnded

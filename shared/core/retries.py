@@ -41,6 +41,8 @@ class RetryPolicy:
     """Seconds."""
     longest_delay: float = 60.0
     """Seconds."""
+    self_fence: float = 300.0
+    """Seconds: how long after its end as lost an attempt may live on, on a worker that nobody has seen dead."""
 
     def has_tries_left(self, cause: Cause, ended: Mapping[Cause, int]) -> bool:
         """Whether a sub-task may be tried again; `ended` counts its ended attempts by cause, this one included."""

@@ -8,8 +8,10 @@ from sqlalchemy import Connection, bindparam, select
 
 from shared.codec import to_plain
 from shared.core.facts import AttemptEnded
+from shared.core.retries import Cause
 from shared.core.states import AttemptState
 from shared.database.execution import Attempt
+from shared.database.living import earlier_may_live
 from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import AttemptFinished
 
@@ -52,7 +54,11 @@ def _is_in(place: Place | None, work: WorkingSet) -> bool:
 
 
 def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter: float) -> str | None:
-    event = AttemptEnded(report.cause, jitter)
+    living = 0.0
+    if report.cause == Cause.OUT_OF_MEMORY:
+        fence = work.policy.self_fence
+        living = earlier_may_live(work.connection, place.sub_task_id, report.attempt_id, fence)
+    event = AttemptEnded(report.cause, jitter, living)
     decision = work.decide(place.run_id, event, place.sub_task_id, report.attempt_id, _details(report))
     if decision.changes and work.attempts[report.attempt_id].state == AttemptState.COMPLETED:
         artifacts = {name: to_plain(reference) for name, reference in report.artifacts.items()}

@@ -67,3 +67,26 @@ def test_the_database_is_found_by_host_or_by_the_folder_of_its_socket() -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "s3cret" not in repr(options(OASIS_DB_PASS="s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500M", 500 * 2**20), ("2GiB", 2**31), ("1.5 gb", 3 * 2**29), ("1024", 1024), ("0", None)]
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int | None) -> None:
+    assert options(OASIS_X=text).size("X", 7) == size
+    assert options().size("X", 7) == 7
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "2 X", ""])
+def test_a_size_that_cannot_be_used_names_its_variable(text: str) -> None:
+    with pytest.raises(BadSetting, match="OASIS_X"):
+        options(OASIS_X=text).size("X", None)
+
+
+def test_a_duration_may_be_switched_off() -> None:
+    assert options(OASIS_X="0").seconds_or_never("X", 5.0) is None
+    assert options(OASIS_X="2.5").seconds_or_never("X", 5.0) == 2.5
+    assert options().seconds_or_never("X", 5.0) == 5.0
+    for text in ("-1", "nan", "soon"):
+        with pytest.raises(BadSetting, match="0 for never"):
+            options(OASIS_X=text).seconds_or_never("X", 5.0)

@@ -8,6 +8,8 @@
 | deaf | ignores SIGTERM |
 | program | starts a process of another group, which ignores SIGTERM, and writes its id to this file |
 | ping | posts these reports to where kernels report progress |
+| eat | takes this many MiB of memory |
+| feed | starts a program that takes this many MiB, and raises when that fails |
 | wait_for | waits until there is this file |
 | fail, no_keys | raises |
 | kill | sends itself this signal |
@@ -105,6 +107,14 @@ def _ping(_context: StepContext, reports: list[dict[str, int]]) -> None:
             assert response.status == 200
 
 
+def _eat(_context: StepContext, megabytes: int) -> None:
+    _EATEN.append(b"x" * (megabytes * 1024 * 1024))
+
+
+def _feed(_context: StepContext, megabytes: int) -> None:
+    subprocess.run([sys.executable, "-c", f"len(b'x' * ({megabytes} << 20))"], check=True)
+
+
 def _wait_for(_context: StepContext, path: str) -> None:
     while not Path(path).exists():
         time.sleep(0.02)
@@ -123,6 +133,8 @@ def _kill(_context: StepContext, number: int) -> None:
     os.kill(os.getpid(), number)
 
 
+_EATEN: list[bytes] = []
+
 ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
     "touch": _touch,
     "say": _say,
@@ -130,6 +142,8 @@ ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
     "deaf": _deaf,
     "program": _program,
     "ping": _ping,
+    "eat": _eat,
+    "feed": _feed,
     "wait_for": _wait_for,
     "fail": _fail,
     "no_keys": _no_keys,
