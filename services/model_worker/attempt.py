@@ -22,6 +22,7 @@ from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServ
 from services.model_worker.processes.step_codec import StepReport, encode_context, read_report
 from services.model_worker.settings import Settings
 from services.model_worker.watch import MemoryRule, Verdict, watch
+from services.model_worker.watchdog import WatchdogRule
 from shared.core.inputs import FileRef
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished, Grant
@@ -65,6 +66,8 @@ class Attempt:
 
     def __init__(self, grant: Grant, workshop: Workshop, progress_url: str) -> None:
         self.grant = grant
+        self.signs = 0
+        """Of life: lines printed and progress reported so far."""
         self._workshop = workshop
         self._progress_url = progress_url
         run = f"analysis-{grant.analysis_id}_{grant.phase}-{grant.run_uuid}"
@@ -137,10 +140,13 @@ class Attempt:
 
     async def _follow(self, child: Child) -> ChildEnd:
         """Tee the output to its end; meanwhile a stop terminates, and after the grace kills."""
-        watched = watch(child, (self._memory,), self._kills, self._end_by, self._workshop.settings.watch_every)
+        settings = self._workshop.settings
+        rules = (self._memory, WatchdogRule(settings.patience, lambda: self.signs))
+        watched = watch(child, rules, self._kills, self._end_by, settings.watch_every)
         helpers = [asyncio.create_task(self._stop_when_told(child)), asyncio.create_task(watched)]
         try:
             async for line in child.lines():
+                self.signs += 1
                 self._log.write(line)
             return await child.wait()
         finally:

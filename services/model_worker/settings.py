@@ -9,6 +9,7 @@ from services.model_worker.cgroup import machine_memory, own_group
 from services.model_worker.memory import MemoryLimit, share_of
 from services.model_worker.model_place import find_model_place
 from services.model_worker.step_contract import ModelPlace
+from services.model_worker.watchdog import Patience
 from shared import names
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url
@@ -41,6 +42,7 @@ class Settings:
     log_every: float = 3.0
     keep_objects: float = 3600.0
     memory: MemoryLimit = field(default_factory=MemoryLimit)
+    patience: Patience = field(default_factory=Patience)
     watch_every: float = 1.0
 
     @property
@@ -73,6 +75,9 @@ class Settings:
             stop_grace=options.seconds("STOP_GRACE", 5.0),
             drain_for=options.seconds("DRAIN_FOR", 30.0),
             self_fence=options.seconds("SELF_FENCE", 300.0),
+            patience=Patience(
+                options.seconds_or_never("STALLED_AFTER", 3600.0), options.seconds_or_never("DEADLINE", None)
+            ),
             memory=MemoryLimit(options.size("MEMORY_PER_SLOT", _container_share(slots)), slots),
         )
 

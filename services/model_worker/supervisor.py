@@ -242,4 +242,9 @@ class Supervisor:
 
     def _note_progress(self, attempt_id: UUID, total: int | None, more: int) -> None:
         """Called in a thread of the progress server."""
-        self._loop.call_soon_threadsafe(lambda: self.holdings.progress(attempt_id, total=total, more=more))
+        self._loop.call_soon_threadsafe(self._progressed, attempt_id, total, more)
+
+    def _progressed(self, attempt_id: UUID, total: int | None, more: int) -> None:
+        self.holdings.progress(attempt_id, total=total, more=more)
+        if attempt_id in self.attempts:
+            self.attempts[attempt_id].signs += 1

@@ -8,6 +8,9 @@
 | deaf | ignores SIGTERM |
 | program | starts a process of another group, which ignores SIGTERM, and writes its id to this file |
 | ping | posts these reports to where kernels report progress |
+| chatter | prints a line every tenth of a second until there is this file |
+| report_until | reports progress twice a second until there is this file |
+| spin | computes until there is this file |
 | eat | takes this many MiB of memory |
 | feed | starts a program that takes this many MiB, and raises when that fails |
 | wait_for | waits until there is this file |
@@ -107,6 +110,23 @@ def _ping(_context: StepContext, reports: list[dict[str, int]]) -> None:
             assert response.status == 200
 
 
+def _chatter(_context: StepContext, path: str) -> None:
+    while not Path(path).exists():
+        print("still at it")  # noqa: T201 - the output of a step is its log
+        time.sleep(0.1)
+
+
+def _report_until(context: StepContext, path: str) -> None:
+    while not Path(path).exists():
+        _ping(context, [{"events_complete": 1}])
+        time.sleep(0.5)
+
+
+def _spin(_context: StepContext, path: str) -> None:
+    while not Path(path).exists():
+        sum(range(10_000))
+
+
 def _eat(_context: StepContext, megabytes: int) -> None:
     _EATEN.append(b"x" * (megabytes * 1024 * 1024))
 
@@ -142,6 +162,9 @@ ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
     "deaf": _deaf,
     "program": _program,
     "ping": _ping,
+    "chatter": _chatter,
+    "report_until": _report_until,
+    "spin": _spin,
     "eat": _eat,
     "feed": _feed,
     "wait_for": _wait_for,
