@@ -10,6 +10,7 @@ from shared.messages.catalogue import (
     AttemptFinished,
     AttemptRefused,
     AttemptSettled,
+    BeatAnswered,
     CanarySent,
     CancelRun,
     ChangePriority,
@@ -84,6 +85,7 @@ ROUTES: Mapping[type[Message], Route] = {
     AttemptSettled: Route(_EVENT, _TASK_CONTROLLER, WORKER_QUEUE, Way.DIRECT, "after the commit"),
     AttemptRefused: Route(_EVENT, _TASK_CONTROLLER, WORKER_QUEUE, Way.DIRECT, "after the commit"),
     WorkerBeat: Route(_EVENT, _WORKER, names.HEARTBEAT_QUEUE, Way.DIRECT, "not persistent"),
+    BeatAnswered: Route(_EVENT, _TASK_CONTROLLER, WORKER_QUEUE, Way.DIRECT, "after the commit"),
     CanarySent: Route(_EVENT, "reaper of the task controller", names.HEARTBEAT_QUEUE, Way.DIRECT, "not persistent"),
     WorkerDied: Route(_EVENT, "whoever started the worker", names.TASK_CONTROLLER_QUEUE, Way.DIRECT),
     StopRun: Route(

@@ -10,6 +10,7 @@ from shared.core.retries import Cause
 from shared.messages.catalogue import (
     AttemptRefused,
     AttemptSettled,
+    BeatAnswered,
     ClaimAnswered,
     DrainWorker,
     Message,
@@ -42,6 +43,10 @@ def refused(worker: Supervisor, message: AttemptRefused) -> None:
         attempt.stop(Cause.CANCELLED, at_once=True)
 
 
+def beat_answered(worker: Supervisor, message: BeatAnswered) -> None:
+    """The task controller lives, as every message says; it need not say more."""
+
+
 def stop_run(worker: Supervisor, message: StopRun) -> None:
     """End the attempts of a run; each is confirmed by its report."""
     for attempt in worker.attempts.values():
@@ -59,6 +64,7 @@ HANDLERS: Mapping[type[Message], Callable[[Supervisor, Any], None]] = {
     ClaimAnswered: answered,
     AttemptSettled: settled,
     AttemptRefused: refused,
+    BeatAnswered: beat_answered,
     StopRun: stop_run,
     DrainWorker: drain,
 }

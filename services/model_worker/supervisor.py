@@ -12,6 +12,7 @@ from contextlib import suppress
 from uuid import UUID, uuid4
 
 from services.model_worker.attempt import Attempt, Workshop
+from services.model_worker.contact import Contact
 from services.model_worker.control import HANDLERS
 from services.model_worker.holdings import Holdings
 from services.model_worker.progress import ProgressServer
@@ -41,6 +42,7 @@ class Supervisor:
         self.holdings = Holdings()
         self.attempts: dict[UUID, Attempt] = {}
         self.draining = asyncio.Event()
+        self._contact = Contact(self.settings.beat_every)
         self._broker = broker
         self._answers: dict[UUID, asyncio.Future[ClaimAnswered]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,6 +168,7 @@ class Supervisor:
         except Unreadable as error:
             log.error("A message to this worker cannot be read", extra={"reason": str(error)})
             return
+        self._contact.heard()
         handler = HANDLERS.get(type(message))
         if handler is None:
             log.error("A message is not for workers", extra={"message_type": type(message).__name__})
@@ -173,17 +176,15 @@ class Supervisor:
             handler(self, message)
 
     async def _beat(self) -> None:
-        """Every two seconds: what this worker holds. Cut off for longer than the self-fence, it gives all of it up."""
-        cut_off_since = self._loop.time()
+        """Every two seconds: what this worker holds. Unanswered for longer than the self-fence, it gives that up."""
         while True:
+            silent_for = self._contact.beat(self._loop.time())
             try:
                 await self._broker.publish(self._heartbeat(), timeout=self.settings.beat_every)
-                cut_off_since = self._loop.time()
             except BrokerError as error:
-                cut_off = self._loop.time() - cut_off_since
-                log.warning("A heartbeat was not taken", extra={"reason": str(error), "cut_off_s": round(cut_off)})
-                if cut_off > self.settings.self_fence:
-                    self._give_up_everything()
+                log.warning("A heartbeat was not taken", extra={"reason": str(error), "silent_s": round(silent_for)})
+            if silent_for > self.settings.self_fence and self.attempts:
+                self._give_up_everything(silent_for)
             await asyncio.sleep(self.settings.beat_every)
 
     async def _forget_objects(self) -> None:
@@ -205,9 +206,11 @@ class Supervisor:
         )
         return OutgoingMessage("", names.HEARTBEAT_QUEUE, encode(beat), persistent=False)
 
-    def _give_up_everything(self) -> None:
+    def _give_up_everything(self, silent_for: float) -> None:
+        log.error("Giving up all attempts: nobody answers", extra={"silent_s": round(silent_for)})
         for attempt in self.attempts.values():
-            attempt.stop(Cause.LOST, at_once=True)
+            message = f"the task controller was not heard of for {silent_for:.0f} s (OASIS_WORKER_SELF_FENCE)"
+            attempt.stop(Cause.LOST, message, at_once=True)
 
     async def _drain(self) -> None:
         """Let what runs finish within the drain time, hand back the rest, wait until all is answered.

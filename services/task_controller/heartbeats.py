@@ -25,6 +25,7 @@ from shared.database.execution import Attempt, Canary, Run, SubTask, Worker
 from shared.messages.catalogue import (
     AttemptBeat,
     AttemptRefused,
+    BeatAnswered,
     CanarySent,
     StopRun,
     WorkerBeat,
@@ -88,6 +89,7 @@ class Heartbeats:
         finished = [report for beat in beats.values() for report in beat.finished]
         replies += commit(self._engine, self._settings, finished, lambda report, why: self._park(encode(report), why))
         self._note_canaries([message for message in messages if isinstance(message, CanarySent)])
+        replies += [Reply(each, BeatAnswered(each)) for each, beat in beats.items() if beat.running]
         send_replies(self._broker.publish_unconfirmed, replies)
 
     def _read(self, delivery: Delivery) -> WorkerBeat | CanarySent | None:

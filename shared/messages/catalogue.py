@@ -153,6 +153,13 @@ class WorkerBeat(Message):
 
 
 @dataclass(frozen=True)
+class BeatAnswered(Message):
+    """A heartbeat that listed attempts has renewed them. Whoever never hears it gives its attempts up, in the end."""
+
+    worker_id: str
+
+
+@dataclass(frozen=True)
 class CanarySent(Message):
     """A reaper looks whether the heartbeat queue is being read."""
 

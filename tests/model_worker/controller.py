@@ -17,6 +17,7 @@ from shared.broker.topology import Topology
 from shared.messages.catalogue import (
     AttemptFinished,
     AttemptSettled,
+    BeatAnswered,
     ClaimAnswered,
     ClaimWork,
     Grant,
@@ -70,14 +71,16 @@ class Ears:
 class Controller:
     """Answers claims with what was offered, and settles what is reported. All that it hears is kept in lists.
 
-    `deaf_to` claims are not answered at all; `settles` off, reports are heard and not answered; `hears_reports` off,
-    reports other than those in heartbeats are overlooked. What concerns other queues is not its affair.
+    `deaf_to` claims are not answered at all; `settles` off, reports are heard and not answered; `answers_beats` off,
+    heartbeats are not; `hears_reports` off, reports other than those in heartbeats are overlooked. What concerns other
+    queues is not its affair.
     """
 
     ears: Ears
     queue: str
     deaf_to: int = 0
     settles: bool = True
+    answers_beats: bool = True
     hears_reports: bool = True
     claims: list[ClaimWork] = field(default_factory=list)
     beats: list[WorkerBeat] = field(default_factory=list)
@@ -150,6 +153,8 @@ class Controller:
                 self._answer(claim)
             case WorkerBeat(queue=self.queue) as beat:
                 self.beats.append(beat)
+                if beat.running and self.answers_beats:
+                    self.tell(beat.worker_id, BeatAnswered(beat.worker_id))
                 for report in beat.finished:
                     self._settle(report)
             case AttemptFinished() as report if report.attempt_id in self._granted and self.hears_reports:

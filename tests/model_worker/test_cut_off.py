@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from services.embedded.rabbitmq import PrivateBroker
+from services.model_worker.contact import Contact
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished
 from tests.fakes.tcp_proxy import TcpProxy
@@ -73,6 +74,37 @@ def test_a_worker_that_reaches_nobody_for_too_long_kills_its_attempts(
     wire.forward()
     report = controller_hears_of(controller, grant.attempt_id)
     assert report.cause is Cause.LOST
+
+
+def test_a_worker_whose_heartbeats_nobody_answers_kills_its_attempts_in_the_end(
+    bench: Bench, controller: Controller
+) -> None:
+    controller.answers_beats = False
+    bench.start(OASIS_WORKER_SELF_FENCE="2", OASIS_WORKER_STOP_GRACE="60")
+    grant, _, _ = bench.waiting(orders={"deaf": True})
+    controller.offer(grant)
+    report = controller.report_of(grant)
+    assert report.cause is Cause.LOST
+    assert "OASIS_WORKER_SELF_FENCE" in (report.message or "")
+
+
+def test_a_worker_whose_heartbeats_are_answered_goes_on(bench: Bench, controller: Controller) -> None:
+    bench.start(OASIS_WORKER_SELF_FENCE="1.5")
+    grant, runs, go_on = bench.waiting()
+    controller.offer(grant)
+    wait_for(runs.exists, "the step")
+    controller.beat_after(len(controller.beats) + 8)
+    assert controller.reports_of(grant) == []
+    go_on.touch()
+    assert controller.report_of(grant).cause is None
+
+
+def test_a_worker_that_was_stopped_for_long_does_not_take_that_for_silence() -> None:
+    contact = Contact(beat_every=2.0)
+    assert [contact.beat(now) for now in (0.0, 2.0, 4.0)] == [0.0, 2.0, 4.0]
+    contact.heard()
+    contact.beat(6.0)
+    assert contact.beat(600.0) == 8.0
 
 
 def test_a_worker_that_is_cut_off_for_a_moment_keeps_its_attempts(

@@ -82,6 +82,19 @@ def test_a_heartbeat_never_renews_what_another_worker_holds(
     other.broker.close()
 
 
+def test_only_a_heartbeat_that_lists_attempts_is_answered_once_it_was_committed(
+    world: World, heartbeats: Heartbeats, talker: Talker, chunks: list[Grant]
+) -> None:
+    talker.beat()
+    heard(heartbeats)
+    assert talker.hears(timeout=0.2) is None
+    assert talker.beats_answered == 0
+    talker.beat(*chunks)
+    heard(heartbeats)
+    assert talker.hears(timeout=0.2) is None
+    assert talker.beats_answered == 1
+
+
 def test_heartbeats_keep_the_registry_of_workers(world: World, heartbeats: Heartbeats, talker: Talker) -> None:
     talker.beat(host="alpha", slots=4, free_slots=4)
     heard(heartbeats)

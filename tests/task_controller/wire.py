@@ -12,7 +12,7 @@ from services.task_controller.heartbeats import Heartbeats
 from shared import names
 from shared.broker.port import BrokerPort, OutgoingMessage
 from shared.broker.topology import QueueSpec, Topology
-from shared.messages.catalogue import AttemptBeat, AttemptFinished, Grant, Message, WorkerBeat
+from shared.messages.catalogue import AttemptBeat, AttemptFinished, BeatAnswered, Grant, Message, WorkerBeat
 from shared.messages.envelope import decode, encode
 from shared.service import threads
 from shared.topology import work_queue
@@ -26,6 +26,7 @@ class Talker:
 
     server: MemoryServer
     worker_id: str = "w1"
+    beats_answered: int = 0
     broker: MemoryBroker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,10 +47,14 @@ class Talker:
         self.say(WorkerBeat(self.worker_id, running=beats, finished=finished, **values), to=names.HEARTBEAT_QUEUE)
 
     def hears(self, timeout: float = 10.0) -> Message | None:
-        """The next answer."""
-        taken = self._answers.take(1, timeout)
-        self._answers.ack(taken)
-        return decode(taken[0].body) if taken else None
+        """The next answer; those that only say that a heartbeat was heard are counted and passed over."""
+        while taken := self._answers.take(1, timeout):
+            self._answers.ack(taken)
+            message = decode(taken[0].body)
+            if not isinstance(message, BeatAnswered):
+                return message
+            self.beats_answered += 1
+        return None
 
 
 def bodies_in(server: MemoryServer, queue: str) -> list[bytes]:
