@@ -5,6 +5,7 @@ Both versions are read, through whatever the container shows of them; where noth
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc")
@@ -36,8 +37,9 @@ class MemoryGroup:
         yield self.mount
 
 
+@cache
 def own_group(proc: Path = PROC) -> MemoryGroup | None:
-    """The group that this process, and whatever it starts, is in."""
+    """The group that this process, and whatever it starts, is in. Read once: nobody moves a worker."""
     paths = dict(_paths(_text(proc / "self" / "cgroup")))
     for root, mount, kind, options in _mounts(_text(proc / "self" / "mountinfo")):
         # Where both versions are mounted, memory belongs to the first if its hierarchy has it.
