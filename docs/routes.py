@@ -17,6 +17,7 @@ from shared.messages.catalogue import (
     ClaimAnswered,
     ClaimWork,
     DrainWorker,
+    KeepPartialFiles,
     Message,
     RegisterModel,
     StartRun,
@@ -95,6 +96,7 @@ ROUTES: Mapping[type[Message], Route] = {
         Way.OUTBOX,
         f"a fan-out exchange; again over `{WORKER_QUEUE}` in answer to a heartbeat that lists such an attempt",
     ),
+    KeepPartialFiles: Route(_COMMAND, _TASK_CONTROLLER, names.MONITOR_QUEUE, Way.OUTBOX),
     DrainWorker: Route(_COMMAND, "whoever started the worker", WORKER_QUEUE, Way.DIRECT),
     RegisterModel: Route(_COMMAND, _WORKER, names.MONITOR_QUEUE, Way.DIRECT, "at every start of a worker"),
 }

@@ -131,8 +131,7 @@ class Attempt:
         report = read_report_of(spec_path, end)
         self._ending.message = report.error.traceback if report.error else None
         self._ending.cause = None if report.outcome == "completed" else _CAUSES[report.outcome]
-        if report.outcome == "completed":
-            self._ending.artifacts = await self._unless_stopped(self._upload(report))
+        self._ending.artifacts = await self._unless_stopped(self._leave(report))
 
     def _child_spec(self, spec_path: Path, directory: Path) -> ChildSpec:
         environ = dict(self._workshop.settings.step_environ) | {"OASIS_ANALYSIS_STATUS_URL": self._progress_url}
@@ -169,6 +168,16 @@ class Attempt:
             child.terminate()
             await asyncio.sleep(self._workshop.settings.stop_grace)
         child.kill()
+
+    async def _leave(self, report: StepReport) -> dict[str, FileRef]:
+        """What a failed step had ready is kept too; where that cannot be done, its failure is still the news."""
+        try:
+            return await self._upload(report)
+        except (ObjectStoreError, OSError) as error:
+            if report.outcome == "completed":
+                raise
+            log.warning("Partial files are lost", extra={"sub_task": self.grant.slug, "reason": str(error)})
+            return {}
 
     async def _upload(self, report: StepReport) -> dict[str, FileRef]:
         store, prefix = self._workshop.store, self.grant.key_prefix

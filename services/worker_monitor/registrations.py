@@ -1,26 +1,35 @@
-"""Hearing that model workers have started."""
+"""What the worker monitor is told by others: that model workers have started, that runs have failed."""
 
 import logging
+from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from services.worker_monitor.partial_files import keep_partial_files
 from services.worker_monitor.reading import read
 from services.worker_monitor.registration import register
 from shared import names
 from shared.broker.delays import backoff
 from shared.broker.errors import BrokerUnavailable
 from shared.broker.port import BrokerPort, Delivery
-from shared.messages.catalogue import RegisterModel
+from shared.messages.catalogue import KeepPartialFiles, Message, RegisterModel
 from shared.messages.parking import park
 from shared.object_store import ObjectStore, ObjectStoreError
 
 log = logging.getLogger(__name__)
 
 
+HANDLERS: dict[type[Message], Callable[[Engine, ObjectStore, Any], object]] = {
+    RegisterModel: register,
+    KeepPartialFiles: keep_partial_files,
+}
+
+
 class Registrations:
-    """Consumes the registrations of models until told to stop."""
+    """Consumes the queue of the worker monitor until told to stop."""
 
     def __init__(self, engine: Engine, broker: BrokerPort, store: ObjectStore) -> None:
         self._engine = engine
@@ -37,23 +46,23 @@ class Registrations:
                     self.handle(delivery)
                     delays = backoff()
                 except (OperationalError, ObjectStoreError, BrokerUnavailable) as error:
-                    log.warning("Cannot register a model; it goes back", extra={"reason": str(error)})
+                    log.warning("Cannot do what a message wants; it goes back", extra={"reason": str(error)})
                     self.consumer.nack([delivery])
                     stopping.wait(next(delays))
         self.consumer.stop()
 
     def handle(self, delivery: Delivery) -> None:
-        """Register, or park what cannot be registered; then acknowledge."""
-        message = read(self._broker, names.MONITOR_QUEUE, delivery, (RegisterModel,))
-        if isinstance(message, RegisterModel):
-            self._register(delivery, message)
+        """Do what the message wants, or park it where that cannot be done; then acknowledge."""
+        message = read(self._broker, names.MONITOR_QUEUE, delivery, tuple(HANDLERS))
+        if message is not None:
+            self._do(delivery, message)
         self.consumer.ack([delivery])
 
-    def _register(self, delivery: Delivery, message: RegisterModel) -> None:
+    def _do(self, delivery: Delivery, message: Message) -> None:
         try:
-            register(self._engine, self._store, message)
+            HANDLERS[type(message)](self._engine, self._store, message)
         except (OperationalError, ObjectStoreError):
             raise
         except Exception as error:
-            log.exception("A model cannot be registered")
-            park(self._broker, delivery.body, names.MONITOR_QUEUE, f"it cannot be registered: {error}", delivery)
+            log.exception("A message cannot be handled", extra={"message_type": type(message).__name__})
+            park(self._broker, delivery.body, names.MONITOR_QUEUE, f"it cannot be handled: {error}", delivery)

@@ -43,6 +43,20 @@ RESULTS: Mapping[str, tuple[ResultKind, ...]] = {
 }
 
 
+PARTIAL_RESULTS: Mapping[str, tuple[ResultKind, ...]] = {
+    "pre-analysis-hook": (ResultKind("output_location", "input_file_id", "inputs.tar.gz", _GZIP),),
+    "write-input-files": (
+        ResultKind("output_location", "input_file_id", "inputs.tar.gz", _GZIP),
+        ResultKind("lookup_error_location", "lookup_errors_file_id", "keys-errors.csv", _CSV),
+    ),
+    "generate-losses-output": (
+        ResultKind("output_location", "output_file_id", "output.tar.gz", _GZIP),
+        ResultKind("run_logs", "run_log_file_id", "logs.tar.gz", _GZIP),
+    ),
+}
+"""What users get of a step that has failed."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One artifact of a run, and the permanent key and filename that its copy gets."""
@@ -66,7 +80,12 @@ def results_of(grant: Grant) -> list[Result]:
     for kind in kinds:
         if kind.required and kind.artifact not in grant.files:
             raise ArtifactMissing(grant.step, kind.artifact)
-    return [_result(grant, kind) for kind in kinds if kind.artifact in grant.files]
+    return [_result(grant.analysis_id, kind, grant.files) for kind in kinds if kind.artifact in grant.files]
+
+
+def partial_results(step: str, analysis_id: int, left: Mapping[str, FileRef]) -> list[Result]:
+    """What users get of a failed step that left these artifacts, with new keys."""
+    return [_result(analysis_id, kind, left) for kind in PARTIAL_RESULTS.get(step, ()) if kind.artifact in left]
 
 
 def permanent_key(filename: str) -> str:
@@ -74,6 +93,6 @@ def permanent_key(filename: str) -> str:
     return f"files/{uuid4().hex}{''.join(PurePath(filename).suffixes)}"
 
 
-def _result(grant: Grant, kind: ResultKind) -> Result:
-    filename = f"analysis_{grant.analysis_id}_{kind.name}"
-    return Result(kind, grant.files[kind.artifact].key, permanent_key(filename), filename)
+def _result(analysis_id: int, kind: ResultKind, files: Mapping[str, FileRef]) -> Result:
+    filename = f"analysis_{analysis_id}_{kind.name}"
+    return Result(kind, files[kind.artifact].key, permanent_key(filename), filename)

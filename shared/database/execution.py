@@ -163,6 +163,8 @@ class Attempt(Table):
     signal: Mapped[int | None]
     peak_memory: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes."""
+    artifacts: Mapped[dict[str, Any] | None]
+    """Of a failed attempt: the files that it had ready, name -> {key, filename}."""
     log_key: Mapped[str | None] = mapped_column(String(1024))
     __table_args__ = (
         Index(None, "run_id"),

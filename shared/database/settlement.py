@@ -6,14 +6,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, select
 
+from shared import names
 from shared.codec import to_plain
-from shared.core.facts import AttemptEnded
+from shared.core.facts import AttemptEnded, Decision, SubTaskMoved
 from shared.core.retries import Cause
-from shared.core.states import AttemptState
+from shared.core.states import AttemptState, RunState, SubTaskState
 from shared.database.execution import Attempt
 from shared.database.living import earlier_may_live
+from shared.database.outbox import Posting
 from shared.database.working_set import WorkingSet
-from shared.messages.catalogue import AttemptFinished
+from shared.messages.catalogue import AttemptFinished, KeepPartialFiles
 
 _PLACES = select(Attempt.attempt_id, Attempt.run_id, Attempt.sub_task_id).where(
     Attempt.attempt_id.in_(bindparam("ids", expanding=True))
@@ -61,9 +63,19 @@ def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter:
     event = AttemptEnded(report.cause, jitter, living)
     decision = work.decide(place.run_id, event, place.sub_task_id, report.attempt_id, _details(report))
     if decision.changes and work.attempts[report.attempt_id].state == AttemptState.COMPLETED:
-        artifacts = {name: to_plain(reference) for name, reference in report.artifacts.items()}
-        work.keep_artifacts(place.run_id, place.sub_task_id, artifacts)
+        work.keep_artifacts(place.run_id, place.sub_task_id, _plain(report))
+    has_failed = work.runs[place.run_id].facts.state in (RunState.FAILING, RunState.FAILED)
+    if has_failed and _has_failed_for_good(decision):
+        work.post(Posting(KeepPartialFiles(place.run_id, place.sub_task_id), names.MONITOR_QUEUE))
     return decision.refusal
+
+
+def _plain(report: AttemptFinished) -> dict[str, object]:
+    return {name: to_plain(reference) for name, reference in report.artifacts.items()}
+
+
+def _has_failed_for_good(decision: Decision) -> bool:
+    return any(isinstance(each, SubTaskMoved) and each.after == SubTaskState.ERROR for each in decision.changes)
 
 
 def _details(report: AttemptFinished) -> dict[str, object]:
@@ -75,6 +87,7 @@ def _details(report: AttemptFinished) -> dict[str, object]:
         "signal": report.signal,
         "peak_memory": report.peak_memory,
         "log_key": report.log_key,
+        "artifacts": _plain(report) if report.cause and report.artifacts else None,
         "started_at": report.started_at,
         "finished_at": report.finished_at,
     }

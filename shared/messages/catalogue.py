@@ -190,6 +190,14 @@ class DrainWorker(Message):
 
 
 @dataclass(frozen=True)
+class KeepPartialFiles(Message):
+    """A sub-task has failed for good: give its users the files that its last attempt had ready."""
+
+    run_id: int
+    sub_task_id: int
+
+
+@dataclass(frozen=True)
 class RegisterModel(Message):
     """A model worker has started and says what it serves. Source: oasis_api.md section 3."""
 

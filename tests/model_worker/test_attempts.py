@@ -146,6 +146,33 @@ class TestFailed:
         assert text.count("ModelBroke: no footprint for event 17") == 1
         assert report.artifacts == {}
 
+    def test_what_a_failed_step_had_ready_is_uploaded(self, bench: Bench, controller: Controller) -> None:
+        grant = bench.grant({"fail_leaving": {"output_location": "analysis_7_inputs.tar.gz"}})
+        report = execute(controller, grant)
+        assert report.cause is Cause.MODEL_ERROR
+        assert "half of it is done" in (report.message or "")
+        key = report.artifacts["output_location"].key
+        assert bench.text_of(key) == "analysis_7_inputs.tar.gz of prepare-keys-file"
+
+    def test_a_failure_stays_the_news_where_its_partial_files_cannot_be_uploaded(
+        self, bench: Bench, controller: Controller
+    ) -> None:
+        grant, runs, go_on = bench.waiting()
+        key = grant.files["settings_file"].key
+        orders = json.loads(bench.text_of(key)) | {"fail_leaving": {"output_location": "inputs.tar.gz"}}
+        bench.store.put_file(key, written(bench.flag("settings"), json.dumps(orders)))
+        controller.offer(grant)
+        wait_for(runs.exists, "the step")
+        away = bench.store.root.with_name("objects-away")
+        bench.store.root.rename(away)
+        try:
+            go_on.touch()
+            report = controller.report_of(grant)
+        finally:
+            away.rename(bench.store.root)
+        assert (report.cause, report.artifacts) == (Cause.MODEL_ERROR, {})
+        assert "half of it is done" in (report.message or "")
+
     def test_a_lookup_that_finds_nothing_is_told_as_such(self, bench: Bench, controller: Controller) -> None:
         assert execute(controller, bench.grant({"no_keys": True})).cause is Cause.NO_KEYS
 

@@ -15,6 +15,7 @@
 | feed | starts a program that takes this many MiB, and raises when that fails |
 | wait_for | waits until there is this file |
 | fail, no_keys | raises |
+| fail_leaving | raises, and leaves these artifacts, by name: file name |
 | kill | sends itself this signal |
 | leave | writes these artifacts, by name: file name |
 """
@@ -32,7 +33,7 @@ from typing import Any
 
 from services.model_worker.needs import NEEDS
 from services.model_worker.step_contract import InputFile, StepContext, StepResult
-from services.model_worker.steps.errors import NoKeysError
+from services.model_worker.steps.errors import ModelFailedError, NoKeysError
 
 _IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
 
@@ -144,6 +145,10 @@ def _fail(_context: StepContext, message: str) -> None:
     raise ModelBroke(message)
 
 
+def _fail_leaving(context: StepContext, names: Mapping[str, str]) -> None:
+    raise ModelFailedError("half of it is done", _leave(context, names))
+
+
 def _no_keys(_context: StepContext, _value: bool) -> None:
     raise NoKeysError
 
@@ -169,6 +174,7 @@ ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
     "feed": _feed,
     "wait_for": _wait_for,
     "fail": _fail,
+    "fail_leaving": _fail_leaving,
     "no_keys": _no_keys,
     "kill": _kill,
 }

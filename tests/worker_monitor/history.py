@@ -10,14 +10,15 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from services.task_controller.handlers import Reply, handle
 from services.task_controller.settings import Settings
 from shared.core.inputs import ChunkingFacts, FileRef, RunInputs
 from shared.core.plan import RECORDER_QUEUE
-from shared.core.states import RunKind
+from shared.core.retries import Cause
+from shared.core.states import RunKind, SubTaskState
 from shared.database.execution import Attempt, Run, SubTask
 from shared.database.requests import RunRequest, cancel_run, lock_analysis, request_run
 from shared.database.resources import Analysis, File, Model, Portfolio, User
@@ -110,6 +111,27 @@ class History:
         self.tell(StartRun(run_id))
         return run_id
 
+    def fail(self, step: str, leaves: Mapping[str, str], cause: Cause = Cause.MODEL_ERROR) -> Grant:
+        """Work off until the step, and fail that for good; its last attempt leaves these artifacts."""
+        grant = self._claimed(step)
+        while True:
+            artifacts = {name: self._leave(grant, filename) for name, filename in leaves.items()}
+            report = AttemptFinished(grant.attempt_id, "model-worker", cause, "it broke", artifacts=artifacts)
+            self.tell(report)
+            if self.sub_task(grant).state == SubTaskState.ERROR:
+                return grant
+            with self.engine.begin() as connection:
+                connection.execute(update(SubTask).values(not_before=None))
+            grant = self._claimed(step)
+
+    def _claimed(self, step: str) -> Grant:
+        while True:
+            grant = self.claim(MODEL_QUEUE, "model-worker")
+            assert grant is not None, f"{step} never becomes ready"
+            if grant.step == step:
+                return grant
+            self._complete(grant)
+
     def cancel(self) -> None:
         """Cancel as the API does, and let the task controller hear of it."""
         with Session(self.engine) as session:
@@ -136,8 +158,11 @@ class History:
     def work_off(self) -> None:
         """Claim and complete what is ready on the model's queue."""
         while (grant := self.claim(MODEL_QUEUE, "model-worker")) is not None:
-            artifacts = {name: self._leave(grant, file) for name, file in self.leaves.get(grant.step, {}).items()}
-            self.tell(AttemptFinished(grant.attempt_id, "model-worker", artifacts=artifacts))
+            self._complete(grant)
+
+    def _complete(self, grant: Grant) -> None:
+        artifacts = {name: self._leave(grant, file) for name, file in self.leaves.get(grant.step, {}).items()}
+        self.tell(AttemptFinished(grant.attempt_id, "model-worker", artifacts=artifacts))
 
     def claim(self, queue: str, worker: str) -> Grant | None:
         """Claim one sub-task."""

@@ -190,7 +190,7 @@ def test_a_registration_that_makes_no_sense_is_refused(
         (b"{", "not JSON"),
         (encode(StopRun("r")), "StopRun does not belong on this queue"),
         (encode(replace(MESSAGE, run_mode="V3")), "run_mode must be V1 or V2"),
-        (encode(replace(MESSAGE, oasislmf_config={"nul": "\x00"})), "cannot be registered"),
+        (encode(replace(MESSAGE, oasislmf_config={"nul": "\x00"})), "cannot be handled"),
     ],
     ids=["unreadable", "another message", "refused", "not storable"],
 )
