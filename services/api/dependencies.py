@@ -1,7 +1,8 @@
 """What the handlers work with, built once by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 
 from sqlalchemy import Engine
 
@@ -17,3 +18,8 @@ class Dependencies:
     engine: Engine
     store: ObjectStore
     check_broker: Callable[[], None]
+    followers: BoundedSemaphore = field(init=False)
+    """As many as may follow a log at a time: each takes a thread."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "followers", BoundedSemaphore(self.settings.most_followers))

@@ -9,6 +9,7 @@ ApiError
 ├── MethodNotAllowed      405
 ├── NotAcceptable         406
 ├── UnsupportedMediaType  415
+├── UnsatisfiableRange    416
 └── Unavailable           503, try again later
 """
 
@@ -82,6 +83,15 @@ class UnsupportedMediaType(ApiError):
 
     def __init__(self, media_type: str) -> None:
         super().__init__({"detail": f'Unsupported media type "{media_type}" in request.'})
+
+
+class UnsatisfiableRange(ApiError):
+    """There is nothing in this range (yet)."""
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__(headers={"Content-Range": f"bytes */{size}"})
 
 
 class Unavailable(ApiError):

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from services.api.downloads import CHUNK_BYTES
-from shared.core.plan import Phase
+from shared.core.plan import Phase, log_key
 from shared.core.retries import UNCOUNTED
-from shared.core.states import AttemptState, RunState, SubTaskState
+from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState, SubTaskState
 from shared.database.execution import Attempt, Run, StageRow, SubTask
 from shared.object_store import ObjectStore, ObjectStoreError
 
@@ -47,17 +47,22 @@ def compose(store: ObjectStore, parts: Iterable[Part]) -> Iterator[bytes]:
             yield from _log_bytes(store, part.log_key)
 
 
-def output_log(session: Session, sub_task: SubTask) -> list[Part] | None:
-    """The log of the newest attempt that has one."""
-    attempts = [attempt for attempt in _attempts(session, sub_task) if attempt.log_key]
-    return [Part(log_key=attempts[-1].log_key)] if attempts else None
+def newest_log(session: Session, store: ObjectStore, sub_task: SubTask) -> str | None:
+    """The key of the log of the newest attempt that has one; a running one has it as soon as something is stored."""
+    attempts = attempts_of(session, sub_task)
+    if attempts and attempts[-1].state in LIVE_ATTEMPTS:
+        run_uuid = session.scalars(select(Run.run_uuid).where(Run.id == attempts[-1].run_id)).one()
+        key = log_key(run_uuid, str(attempts[-1].attempt_id))
+        if _is_there(store, key):
+            return key
+    return next((attempt.log_key for attempt in reversed(attempts) if attempt.log_key), None)
 
 
 def error_log(session: Session, sub_task: SubTask) -> list[Part] | None:
     """What the newest failed attempt ended with."""
     if sub_task.state != SubTaskState.ERROR:
         return None
-    messages = [attempt.message for attempt in _attempts(session, sub_task) if attempt.message]
+    messages = [attempt.message for attempt in attempts_of(session, sub_task) if attempt.message]
     return [Part(messages[-1] if messages else "")]
 
 
@@ -65,7 +70,7 @@ def retry_log(session: Session, sub_task: SubTask) -> list[Part] | None:
     """The message and the log of every ended attempt that counted."""
     if not sub_task.retry_count:
         return None
-    tried = [each for each in _attempts(session, sub_task) if each.state in _TRIED and each.cause not in UNCOUNTED]
+    tried = [each for each in attempts_of(session, sub_task) if each.state in _TRIED and each.cause not in UNCOUNTED]
     return [
         Part(f"\n=== {sub_task.slug}, try={number}  ===\n{_line(attempt.message)}", attempt.log_key)
         for number, attempt in enumerate(tried, start=1)
@@ -83,7 +88,8 @@ def traceback(session: Session, run: Run, phase: Phase) -> list[Part]:
     return parts + [Part(f"\n=== {slug} ===\n", log_key) for slug, log_key in _newest_logs(session, run, phase)]
 
 
-def _attempts(session: Session, sub_task: SubTask) -> Sequence[Attempt]:
+def attempts_of(session: Session, sub_task: SubTask) -> Sequence[Attempt]:
+    """The attempts of a sub-task, or of the one that it was copied from, in the order of their fences."""
     query = select(Attempt).where(Attempt.sub_task_id == origin_of(sub_task)).order_by(Attempt.fence)
     return session.scalars(query).all()
 
@@ -106,6 +112,13 @@ def _newest_logs(session: Session, run: Run, phase: Phase) -> list[tuple[str, st
         .ext(distinct_on(SubTask.id))
     )
     return [(row.slug, row.log_key) for row in session.execute(query)]
+
+
+def _is_there(store: ObjectStore, key: str) -> bool:
+    try:
+        return store.exists(key)
+    except ObjectStoreError:
+        return False
 
 
 def _line(text: str | None) -> str:

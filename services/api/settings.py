@@ -61,6 +61,8 @@ class ApiSettings:
     threads: int = 8
     stop_timeout: int = 30
     """Seconds that requests under way are given when the service stops."""
+    most_followers: int = 4
+    follow_for: float = 300.0
     priority_admin_levels: tuple[int, ...] = (8, 9, 10)
     restrict_system_logs: bool = False
     oed_version: str | None = None
@@ -70,6 +72,7 @@ class ApiSettings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Raises BadSetting, InvalidObjectStoreSettings or InsecureSettings."""
         options = Options("SERVER", environ)
+        threads = options.integer("API_THREADS", cls.threads, least=1)
         settings = cls(
             database=database_url(environ),
             store=ObjectStoreSettings.from_lookup(options.get),
@@ -77,8 +80,10 @@ class ApiSettings:
             auth=_auth(options),
             host=options.text("API_HOST", cls.host),
             port=options.integer("API_PORT", cls.port),
-            threads=options.integer("API_THREADS", cls.threads, least=1),
+            threads=threads,
             stop_timeout=options.integer("API_STOP_TIMEOUT", cls.stop_timeout, least=1),
+            most_followers=options.integer("API_FOLLOWERS", threads // 2),
+            follow_for=options.seconds("API_FOLLOW_FOR", cls.follow_for),
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
             oed_version=options.get("OED_SCHEMA_INFO"),

@@ -15,7 +15,8 @@ from services.api.downloads import stream_answer
 from services.api.errors import NotFound
 from services.api.filters import choice_filters, filtered, text_filters
 from services.api.http import json_answer
-from services.api.logs import Part, compose, error_log, output_log, retry_log
+from services.api.log_answers import output_log_answer
+from services.api.logs import Part, compose, error_log, retry_log
 from services.api.lookups import find_analysis
 from services.api.progress import progress_of
 from services.api.serialize.sub_tasks import sub_task_bodies
@@ -65,6 +66,11 @@ def get_task_status(call: Call, pk: int) -> Response:
     return json_answer(sub_task_bodies(call, [find_sub_task(call, pk)])[0])
 
 
+def get_output_log(call: Call, pk: int) -> Response:
+    """What the sub-task has printed: `Range` and `?follow=` are heeded."""
+    return output_log_answer(call, find_sub_task(call, pk))
+
+
 def get_log(name: str, composer: Composer) -> Handler:
     """The handler that sends one of a sub-task's texts."""
 
@@ -78,7 +84,6 @@ def get_log(name: str, composer: Composer) -> Handler:
     return get
 
 
-get_output_log = get_log("output", output_log)
 get_error_log = get_log("error", error_log)
 get_retry_log = get_log("retry", retry_log)
 
