@@ -16,10 +16,11 @@ from services.model_worker.cgroup import own_group
 from services.model_worker.cleaning import CLEANUP_STEPS, remove_objects
 from services.model_worker.fetching import fetch
 from services.model_worker.kernel_kills import KernelKills, kill_count
+from services.model_worker.log_limits import shortened
 from services.model_worker.memory import kernel_message
 from services.model_worker.objects import ObjectCache, all_of
 from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServer, ProcessesError, StepReportError
-from services.model_worker.processes.step_codec import StepReport, encode_context, read_report
+from services.model_worker.processes.step_codec import RESULT_NAME, StepReport, encode_context, read_report
 from services.model_worker.settings import Settings
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
@@ -72,7 +73,7 @@ class Attempt:
         self._progress_url = progress_url
         run = f"analysis-{grant.analysis_id}_{grant.phase}-{grant.run_uuid}"
         self._directory = workshop.directory / run / f"attempt-{grant.attempt_id}"
-        self._log = AttemptLog(self._directory / "log.txt", workshop.store, grant.log_key)
+        self._log = AttemptLog(self._directory / "log.txt", workshop.store, grant.log_key, workshop.settings.log_limit)
         self._child: Child | None = None
         self._stop_cause: Cause | None = None
         self._stop_message = "told to stop"
@@ -221,7 +222,7 @@ class Attempt:
             attempt_id=self.grant.attempt_id,
             worker_id=self._workshop.worker_id,
             cause=ending.cause,
-            message=ending.message,
+            message=shortened(ending.message) if ending.message else None,
             artifacts=ending.artifacts,
             log_key=log_key,
             started_at=ending.started_at,
@@ -260,4 +261,8 @@ def read_report_of(spec_path: Path, end: ChildEnd) -> StepReport:
     except StepReportError as error:
         if end.signal is not None:
             raise StepReportError(spec_path, f"the step was killed by signal {end.signal}") from error
+        if not spec_path.with_name(RESULT_NAME).exists():
+            what = "something in the model has ended the process (os._exit, exec) before the step was done"
+            reason = f"the step ended with exit status {end.exit_status} and wrote no result; {what}"
+            raise StepReportError(spec_path, reason) from error
         raise

@@ -8,8 +8,8 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
+from services.model_worker.log_limits import BoundedLog
 from shared.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -19,25 +19,27 @@ _IDLE_PER_UPLOAD = 10
 
 
 class AttemptLog:
-    """Lines as they came, as bytes."""
+    """Lines as they came, as bytes. Of more than `limit` bytes, the middle is left out."""
 
-    def __init__(self, path: Path, store: ObjectStore, key: str) -> None:
+    def __init__(self, path: Path, store: ObjectStore, key: str, limit: int | None = None) -> None:
         self._path = path
         self._store = store
         self._key = key
-        self._file: BinaryIO | None = None
-        self._size = 0
+        self._limit = limit
+        self._file: BoundedLog | None = None
         self._uploaded = 0
+        self._lost_lines = 0
 
     def write(self, line: bytes) -> None:
         """Append a line."""
         try:
             if self._file is None:
-                self._file = self._path.open("ab", buffering=0)
-            self._file.write(line + b"\n")
-            self._size += len(line) + 1
+                self._file = BoundedLog(self._path, self._limit)
+            self._file.write(line)
         except OSError as error:
-            log.warning("A log line is lost", extra={"log": self._key, "reason": str(error)})
+            self._lost_lines += 1
+            if self._lost_lines == 1:  # the others are lost for the same reason, and may be many
+                log.warning("Log lines are lost", extra={"log": self._key, "reason": str(error)})
 
     @asynccontextmanager
     async def uploading(self, every: float) -> AsyncIterator[None]:
@@ -54,7 +56,10 @@ class AttemptLog:
     async def finish(self) -> str | None:
         """Upload all of it; returns its key, or None where there is no log."""
         if self._file is not None:
-            self._file.close()
+            try:
+                await asyncio.to_thread(self._file.close)
+            except OSError as error:
+                log.warning("The end of a log is lost", extra={"log": self._key, "reason": str(error)})
         await self._upload()
         return self._key if self._uploaded else None
 
@@ -68,7 +73,7 @@ class AttemptLog:
 
     async def _upload(self) -> float:
         """Upload if the log has grown; returns how many seconds it took."""
-        size, began = self._size, asyncio.get_running_loop().time()
+        size, began = self._file.size if self._file else 0, asyncio.get_running_loop().time()
         if size > self._uploaded:
             try:
                 await asyncio.to_thread(self._store.put_file, self._key, self._path, content_type="text/plain")

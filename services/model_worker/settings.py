@@ -44,6 +44,7 @@ class Settings:
     memory: MemoryLimit = field(default_factory=MemoryLimit)
     patience: Patience = field(default_factory=Patience)
     watch_every: float = 1.0
+    log_limit: int | None = None
 
     @property
     def queue(self) -> str:
@@ -75,6 +76,7 @@ class Settings:
             stop_grace=options.seconds("STOP_GRACE", 5.0),
             drain_for=options.seconds("DRAIN_FOR", 30.0),
             self_fence=options.seconds("SELF_FENCE", 300.0),
+            log_limit=options.size("LOG_LIMIT", 64 * 1024**2),
             patience=Patience(
                 options.seconds_or_never("STALLED_AFTER", 3600.0), options.seconds_or_never("DEADLINE", None)
             ),

@@ -8,6 +8,10 @@
 | deaf | ignores SIGTERM |
 | program | starts a process of another group, which ignores SIGTERM, and writes its id to this file |
 | ping | posts these reports to where kernels report progress |
+| flood | prints this many MiB, in numbered lines of 100 bytes |
+| close_output | closes its standard output and its standard error |
+| exit | ends its process with this status, and writes no result |
+| fail_at_length | raises with a message of so many characters |
 | chatter | prints a line every tenth of a second until there is this file |
 | report_until | reports progress twice a second until there is this file |
 | spin | computes until there is this file |
@@ -111,6 +115,24 @@ def _ping(_context: StepContext, reports: list[dict[str, int]]) -> None:
             assert response.status == 200
 
 
+def _flood(_context: StepContext, megabytes: int) -> None:
+    for number in range(megabytes * 1024 * 1024 // 100):
+        sys.stdout.write(f"{number:09d}{'x' * 90}\n")
+
+
+def _close_output(_context: StepContext, _value: bool) -> None:
+    for descriptor in (1, 2):
+        os.close(descriptor)
+
+
+def _exit(_context: StepContext, status: int) -> None:
+    os._exit(status)
+
+
+def _fail_at_length(_context: StepContext, length: int) -> None:
+    raise ModelBroke("x" * length + " the end")
+
+
 def _chatter(_context: StepContext, path: str) -> None:
     while not Path(path).exists():
         print("still at it")  # noqa: T201 - the output of a step is its log
@@ -167,6 +189,10 @@ ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
     "deaf": _deaf,
     "program": _program,
     "ping": _ping,
+    "flood": _flood,
+    "close_output": _close_output,
+    "exit": _exit,
+    "fail_at_length": _fail_at_length,
     "chatter": _chatter,
     "report_until": _report_until,
     "spin": _spin,

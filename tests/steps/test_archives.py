@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import tarfile
@@ -69,6 +70,8 @@ def test_the_same_files_give_the_same_bytes(tree: Path, tmp_path: Path) -> None:
         member("link", tarfile.SYMTYPE, "../../outside"),
         member("hard", tarfile.LNKTYPE, "../outside"),
         member("pipe", tarfile.FIFOTYPE),
+        member("disk", tarfile.BLKTYPE),
+        member("null", tarfile.CHRTYPE),
     ],
     ids=lambda info: f"{info.name}->{info.linkname}",
 )
@@ -80,6 +83,43 @@ def test_a_member_that_would_leave_its_place_is_refused(tmp_path: Path, bad: tar
 
     assert not (tmp_path / "target").exists()
     assert not (tmp_path / "escape.txt").exists()
+
+
+@pytest.fixture
+def bomb(tmp_path: Path) -> Path:
+    """Some kilobytes that say that they unpack to a terabyte; the reading of its content would fail."""
+    path = tmp_path / "bomb.tar.gz"
+    with gzip.open(path, "wb") as stream:
+        stream.write(member("big", size=2**40).tobuf(tarfile.GNU_FORMAT) + b"\0" * 100_000)
+    return path
+
+
+@pytest.mark.parametrize(("limit", "said"), [("1G", "OASIS_WORKER_ARCHIVE_LIMIT"), ("0", "bytes that are free")])
+def test_a_bomb_is_refused_before_it_is_unpacked(
+    bomb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str
+) -> None:
+    monkeypatch.setenv("OASIS_WORKER_ARCHIVE_LIMIT", limit)
+
+    with pytest.raises(ArchiveError, match=said):
+        archives.extract(bomb, tmp_path / "target")
+
+    assert not (tmp_path / "target").exists()
+
+
+def test_the_limit_is_that_of_all_members_together(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = archive_with(tmp_path / "a.tar.gz", member("one", size=600), member("two", size=600))
+    monkeypatch.setenv("OASIS_WORKER_ARCHIVE_LIMIT", "1200")
+    assert archives.extract(archive, tmp_path / "fits").is_dir()
+    monkeypatch.setenv("OASIS_WORKER_ARCHIVE_LIMIT", "1199")
+    with pytest.raises(ArchiveError, match="1199 bytes"):
+        archives.extract(archive, tmp_path / "too-big")
+
+
+def test_an_archive_of_too_many_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 2)
+    archive = archive_with(tmp_path / "a.tar.gz", *(member(name) for name in "abc"))
+    with pytest.raises(ArchiveError, match="more than 2 members"):
+        archives.extract(archive, tmp_path / "target")
 
 
 def test_a_truncated_archive_is_an_error_and_leaves_no_directory(tmp_path: Path) -> None:

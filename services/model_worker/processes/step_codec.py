@@ -13,6 +13,9 @@ from services.model_worker.step_contract import InputFile, ModelPlace, StepConte
 RESULT_NAME = "result.json"
 """Written beside the specification."""
 
+LARGEST_REPORT = 16 * 1024**2
+"""Bytes. The supervisor reads it as a whole."""
+
 Outcome = Literal["completed", "no_keys", "failed", "out_of_memory"]
 
 
@@ -62,6 +65,8 @@ def read_report(spec_path: Path) -> StepReport:
     """The report of the step that was given `spec_path`. Raises StepReportError."""
     path = spec_path.with_name(RESULT_NAME)
     try:
+        if path.stat().st_size > LARGEST_REPORT:
+            raise StepReportError(path, f"it has more than {LARGEST_REPORT} bytes")
         return decode_report(path.read_bytes())
     except FileNotFoundError as error:
         raise StepReportError(path, "there is no such file") from error

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from services.model_worker.log_limits import shortened
 from services.model_worker.processes.registry import REGISTRY, REGISTRY_VARIABLE
 from services.model_worker.processes.step_codec import (
     RESULT_NAME,
@@ -75,7 +76,9 @@ def failure_report(error: BaseException) -> StepReport:
     return StepReport(
         outcome=_outcome(error),
         artifacts={name: path.absolute() for name, path in partial.items() if path.is_file()},
-        error=StepFailure(type(error).__name__, str(error), "".join(traceback.format_exception(error))),
+        error=StepFailure(
+            type(error).__name__, shortened(str(error)), shortened("".join(traceback.format_exception(error)))
+        ),
     )
 
 

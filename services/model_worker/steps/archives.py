@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from shared.settings import Options
+
 from .errors import ArchiveError
 
 FAST = 1
@@ -17,6 +19,10 @@ SMALL = 6
 
 ADDED_BY_RUN = {"LOSSLINE.added": "run"}
 """PAX header of a member that a loss run put into an inputs archive; left out when the archive starts another run."""
+
+DEFAULT_LIMIT = 256 * 1024**3
+"""Bytes of all members of an archive together."""
+MOST_MEMBERS = 1_000_000
 
 MemberFilter = Callable[[tarfile.TarInfo], tarfile.TarInfo | None]
 
@@ -38,13 +44,14 @@ def extract(archive: Path, target: Path, *, added_by_run: bool = True) -> Path:
     """Make the directory `target` from `archive`; it appears whole or not at all.
 
     With `added_by_run` false, members that an earlier loss run added are left out.
-    Raises ArchiveError when the archive is damaged or a member would land outside.
+    Raises ArchiveError when the archive is damaged, a member would land outside, or it would take more room than
+    OASIS_WORKER_ARCHIVE_LIMIT or the disk have.
     """
     partial = target.with_name(f".{target.name}.partial")
     partial.mkdir(parents=True)
     try:
         with tarfile.open(archive) as tar:
-            members = [member for member in tar if added_by_run or not _was_added(member)]
+            members = [member for member in _within_limits(tar, partial) if added_by_run or not _was_added(member)]
             tar.extractall(partial, members, filter=_only_inside)  # noqa: S202  # the filter refuses what escapes
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ArchiveError(f"The archive {archive.name} cannot be used: {error}") from error
@@ -123,6 +130,22 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def _was_added(member: tarfile.TarInfo) -> bool:
     return ADDED_BY_RUN.items() <= member.pax_headers.items()
+
+
+def _within_limits(tar: tarfile.TarFile, place: Path) -> Iterator[tarfile.TarInfo]:
+    """The members, read one by one, so that the content of a bomb is never unpacked, not even to find its end."""
+    limit = Options("WORKER").size("ARCHIVE_LIMIT", DEFAULT_LIMIT)
+    free = shutil.disk_usage(place).free
+    total = 0
+    for number, member in enumerate(tar, start=1):
+        total += member.size
+        if limit is not None and total > limit:
+            raise tarfile.TarError(f"it unpacks to more than {limit} bytes, which OASIS_WORKER_ARCHIVE_LIMIT allows")
+        if total > free:
+            raise tarfile.TarError(f"it unpacks to more than the {free} bytes that are free at {place.parent}")
+        if number > MOST_MEMBERS:
+            raise tarfile.TarError(f"it has more than {MOST_MEMBERS} members")
+        yield member
 
 
 def _only_inside(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo | None:
