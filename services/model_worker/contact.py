@@ -17,12 +17,11 @@ class Contact:
     silent_for: float = field(default=0.0, init=False)
     _last_beat: float | None = field(default=None, init=False)
 
-    def beat(self, now: float) -> float:
-        """A heartbeat is sent; for how long nothing has been heard."""
+    def beat(self, now: float) -> None:
+        """A heartbeat is sent."""
         if self._last_beat is not None:
             self.silent_for += min(now - self._last_beat, _LONGEST_STEP * self.beat_every)
         self._last_beat = now
-        return self.silent_for
 
     def heard(self) -> None:
         """The task controller has said something."""

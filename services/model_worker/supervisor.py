@@ -178,13 +178,15 @@ class Supervisor:
     async def _beat(self) -> None:
         """Every two seconds: what this worker holds. Unanswered for longer than the self-fence, it gives that up."""
         while True:
-            silent_for = self._contact.beat(self._loop.time())
+            self._contact.beat(self._loop.time())
             try:
                 await self._broker.publish(self._heartbeat(), timeout=self.settings.beat_every)
             except BrokerError as error:
-                log.warning("A heartbeat was not taken", extra={"reason": str(error), "silent_s": round(silent_for)})
-            if silent_for > self.settings.self_fence and self.attempts:
-                self._give_up_everything(silent_for)
+                silent = round(self._contact.silent_for)
+                log.warning("A heartbeat was not taken", extra={"reason": str(error), "silent_s": silent})
+            # Looked at after the wait above, in which an answer may have come, or a first grant after a long rest.
+            if self._contact.silent_for > self.settings.self_fence and self.attempts:
+                self._give_up_everything(self._contact.silent_for)
             await asyncio.sleep(self.settings.beat_every)
 
     async def _forget_objects(self) -> None:

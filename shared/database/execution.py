@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.database.base import Created, Id, Moment, Table
@@ -163,7 +164,7 @@ class Attempt(Table):
     signal: Mapped[int | None]
     peak_memory: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes."""
-    artifacts: Mapped[dict[str, Any] | None]
+    artifacts: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """Of a failed attempt: the files that it had ready, name -> {key, filename}."""
     log_key: Mapped[str | None] = mapped_column(String(1024))
     __table_args__ = (

@@ -101,10 +101,27 @@ def test_a_worker_whose_heartbeats_are_answered_goes_on(bench: Bench, controller
 
 def test_a_worker_that_was_stopped_for_long_does_not_take_that_for_silence() -> None:
     contact = Contact(beat_every=2.0)
-    assert [contact.beat(now) for now in (0.0, 2.0, 4.0)] == [0.0, 2.0, 4.0]
+    for now in (0.0, 2.0, 4.0):
+        contact.beat(now)
+    assert contact.silent_for == 4.0
     contact.heard()
     contact.beat(6.0)
-    assert contact.beat(600.0) == 8.0
+    contact.beat(600.0)
+    assert contact.silent_for == 8.0
+
+
+def test_a_worker_that_had_nothing_to_do_for_long_keeps_what_it_is_given_then(
+    bench: Bench, controller: Controller
+) -> None:
+    bench.start(OASIS_WORKER_SELF_FENCE="1.5")
+    controller.beat_after(8)
+    grant, runs, go_on = bench.waiting()
+    controller.offer(grant)
+    wait_for(runs.exists, "the step")
+    controller.beat_after(len(controller.beats) + 4)
+    assert controller.reports_of(grant) == []
+    go_on.touch()
+    assert controller.report_of(grant).cause is None
 
 
 def test_a_worker_that_is_cut_off_for_a_moment_keeps_its_attempts(

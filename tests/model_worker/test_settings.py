@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from services.model_worker.memory import MemoryLimit
 from services.model_worker.settings import Settings, without_secrets
+from services.model_worker.watchdog import Patience
 from tests.model_worker.bench import ROOT, Bench
 
 
@@ -20,6 +22,20 @@ def test_the_durations_and_slots_come_from_the_environment(still: Bench) -> None
     settings = Settings.read(still.environ(3, OASIS_WORKER_DRAIN_FOR="7.5", OASIS_SELF_FENCE="9"))
     assert (settings.slots, settings.drain_for, settings.self_fence, settings.stop_grace) == (3, 7.5, 9.0, 1.0)
     assert settings.queue == still.queue
+
+
+def test_the_limits_of_attempts_come_from_the_environment(still: Bench) -> None:
+    limits = {"MEMORY_PER_SLOT": "2GiB", "LOG_LIMIT": "1M", "STALLED_AFTER": "60", "DEADLINE": "7200"}
+    settings = Settings.read(still.environ(3, **{f"OASIS_WORKER_{name}": value for name, value in limits.items()}))
+    assert settings.memory == MemoryLimit(2 * 1024**3, 3)
+    assert settings.patience == Patience(60.0, 7200.0)
+    assert settings.log_limit == 1024**2
+
+
+def test_the_limits_of_attempts_can_be_switched_off(still: Bench) -> None:
+    names = ("MEMORY_PER_SLOT", "LOG_LIMIT", "STALLED_AFTER", "DEADLINE")
+    settings = Settings.read(still.environ(3, **{f"OASIS_WORKER_{name}": "0" for name in names}))
+    assert (settings.memory.per_slot, settings.log_limit, settings.patience) == (None, None, Patience())
 
 
 def test_secrets_are_neither_shown_nor_handed_on(still: Bench) -> None:

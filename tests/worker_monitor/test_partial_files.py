@@ -61,6 +61,7 @@ def test_failed_inputs_leave_their_archive_and_the_lookup_errors(history: Histor
     assert text_of(history, analysis.lookup_errors_file_id).startswith("keys-errors.csv of")
     assert analysis.lookup_success_file_id is None
     assert files_of_run(history.engine, grant) == {"input_file", "lookup_errors_file"}
+    assert set(history.attempt(grant.attempt_id).artifacts) == set(INPUTS)
 
 
 def test_failed_losses_leave_their_outputs_and_logs_in_place_of_older_ones(
