@@ -21,6 +21,7 @@ from services.api.views import (
     models,
     portfolio_files,
     portfolios,
+    queues,
     run_history,
     runs,
     server,
@@ -234,4 +235,9 @@ _TASK_STATUSES = (
     _task_status("<pk>/attempts/", attempts.list_attempts),
 )
 
-VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES)
+_QUEUES = (
+    Route("queue/", {"GET": queues.list_queues}, versions=V2),
+    Route("queue-status/", {"GET": queues.get_status}, versions=V2),
+)
+
+VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES, *_QUEUES)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Sequence, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -215,3 +215,16 @@ class Canary(Table):
     __tablename__ = "canaries"
     reaper_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[int] = mapped_column(BigInteger)
+
+
+class ReportedProgress(Table):
+    """Events of a run's losses that workers of somebody else have told of, apart from what our own workers count."""
+
+    __tablename__ = "reported_progress"
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    events_total: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    events_complete: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+QUEUE_STATUS_VERSION = Sequence("queue_status_version", metadata=Table.metadata)
+"""Numbers the queue statuses that are read, by whichever process: a client may change servers and still compare."""

@@ -1,9 +1,10 @@
 """Models and data files. Source: oasis_api.md sections 1.2 and 1.4."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from services.api.call import Call
 from services.api.files import find_files, stored_name
@@ -14,14 +15,26 @@ VERSIONS_V1 = ("ver_ktools", "ver_oasislmf", "ver_platform")
 VERSIONS = (*VERSIONS_V1, "ver_ods", "ver_oed")
 
 
-def model_bodies(call: Call, models: Iterable[Model]) -> list[dict[str, Any]]:
+class Reading(Protocol):
+    """What models are made into bodies with: a Call, or what stands for it where there is no request."""
+
+    @property
+    def session(self) -> Session: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def url(self, path: str) -> str: ...
+
+
+def model_bodies(call: Reading, models: Iterable[Model]) -> list[dict[str, Any]]:
     """Models as JSON."""
     found = list(models)
     data_files = _data_files_of(call, [model.id for model in found])
     return [_model_body(call, model, data_files.get(model.id, [])) for model in found]
 
 
-def _data_files_of(call: Call, model_ids: list[int]) -> Mapping[int, list[int]]:
+def _data_files_of(call: Reading, model_ids: list[int]) -> Mapping[int, list[int]]:
     table = model_data_files
     query = select(table.c.model_id, table.c.data_file_id).where(table.c.model_id.in_(model_ids))
     found: dict[int, list[int]] = {}
@@ -30,7 +43,7 @@ def _data_files_of(call: Call, model_ids: list[int]) -> Mapping[int, list[int]]:
     return found
 
 
-def _model_body(call: Call, model: Model, data_files: list[int]) -> dict[str, Any]:
+def _model_body(call: Reading, model: Model, data_files: list[int]) -> dict[str, Any]:
     url = call.url(f"models/{model.id}/")
     body = {
         "id": model.id,
