@@ -65,6 +65,8 @@ class ApiSettings:
     follow_for: float = 300.0
     priority_admin_levels: tuple[int, ...] = (8, 9, 10)
     restrict_system_logs: bool = False
+    analysis_status_open: bool = False
+    """Whether workers of somebody else may tell of progress without credentials."""
     oed_version: str | None = None
     log_level: str = "INFO"
 
@@ -77,7 +79,7 @@ class ApiSettings:
             database=database_url(environ),
             store=ObjectStoreSettings.from_lookup(options.get),
             broker=broker_url(environ),
-            auth=_auth(options),
+            auth=auth_settings(options),
             host=options.text("API_HOST", cls.host),
             port=options.integer("API_PORT", cls.port),
             threads=threads,
@@ -86,14 +88,16 @@ class ApiSettings:
             follow_for=options.seconds("API_FOLLOW_FOR", cls.follow_for),
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
+            analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
             oed_version=options.get("OED_SCHEMA_INFO"),
             log_level=options.text("LOG_LEVEL", cls.log_level).upper(),
         )
-        _refuse_known_secrets(settings)
+        refuse_known_secrets(settings.host, settings.auth)
         return settings
 
 
-def _auth(options: Options) -> AuthSettings:
+def auth_settings(options: Options) -> AuthSettings:
+    """How callers are authenticated; the websocket server reads the same. Raises BadSetting."""
     kind = options.text("API_AUTH_TYPE", "simple").lower()
     if kind not in ("simple", "disabled"):
         raise BadSetting("OASIS_API_AUTH_TYPE", kind, "simple or disabled")
@@ -142,17 +146,17 @@ def _levels(options: Options) -> tuple[int, ...]:
         raise BadSetting("OASIS_SERVER_ANALYSIS_PRIORITY_ADMIN_LEVELS", text, "a list like [8, 9, 10]") from None
 
 
-def _refuse_known_secrets(settings: ApiSettings) -> None:
-    auth = settings.auth
-    if settings.host in LOCAL_HOSTS or auth.disabled:
+def refuse_known_secrets(host: str, auth: AuthSettings) -> None:
+    """Raises InsecureSettings where a service that others can reach has secrets that everybody knows."""
+    if host in LOCAL_HOSTS or auth.disabled:
         return
     if auth.signing_key in KNOWN_SECRETS:
         raise InsecureSettings(
-            f"The signing key is a well-known one and the API would listen on {settings.host}: "
+            f"The signing key is a well-known one and the API would listen on {host}: "
             "set OASIS_SERVER_SECRET_KEY to a random text."
         )
     if auth.administrator and auth.administrator.password in KNOWN_SECRETS:
         raise InsecureSettings(
-            f"The administrator's password is a well-known one and the API would listen on {settings.host}: "
+            f"The administrator's password is a well-known one and the API would listen on {host}: "
             "set OASIS_SERVICE_PASSWORD_OR_SECRET to another one."
         )
