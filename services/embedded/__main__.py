@@ -21,13 +21,22 @@ Chosen = Annotated[list[str] | None, typer.Argument(help="Numbers or ids of mess
 Everything = Annotated[bool, typer.Option("--all", help="All parked messages.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the API on 127.0.0.1.")]
 
+WebsocketPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port of the websocket server. Default: the API's, and one.")
+]
+
 
 @app.command()
-def up(model: Models = [], workers: Workers = 1, port: Port = 8000) -> None:  # noqa: B006 - typer reads it
+def up(
+    model: Models = [],  # noqa: B006 - typer reads it
+    workers: Workers = 1,
+    port: Port = 8000,
+    websocket_port: WebsocketPort = None,
+) -> None:
     """Run every service on this machine, in the foreground. Ctrl-C stops everything."""
     from services.embedded.commands import up as run
 
-    run(model, workers, port, Console(stderr=False))
+    run(model, workers, port, websocket_port, Console(stderr=False))
 
 
 @app.command()

@@ -45,15 +45,18 @@ class DemoOptions:
     out: Path
 
 
-def up(models: Sequence[Path], workers: int, port: int, console: Console) -> None:
-    """Run every service in the foreground until Ctrl-C or SIGTERM."""
+def up(models: Sequence[Path], workers: int, port: int, websocket_port: int | None, console: Console) -> None:
+    """Run every service in the foreground until Ctrl-C or SIGTERM. The websocket's port is the next one by default."""
     stopping = stop_event()
     layout = Layout.from_env(os.environ)
     directories = [read_model_directory(path) for path in models] or [example_model(layout)]
     cache = prepare_kernels(layout, console)
     fleets = [Fleet(model, workers, slots_for(workers * len(directories))) for model in directories]
-    with Platform(layout, fleets, port, cache, said=lambda text: console.print(f"  {text}", style="dim")) as platform:
+    starting = Platform(layout, fleets, port, cache, said=lambda text: console.print(f"  {text}", style="dim"))
+    starting.websocket_port = websocket_port or port + 1
+    with starting as platform:
         console.print(f"[bold]Lossline is up.[/]  API: {platform.url}  (also {platform.url}api/)")
+        console.print(f"Queue status: {platform.websocket_url}ws/v2/queue-status/")
         console.print(f"Log in as {platform.login.username} / {platform.login.password}; Ctrl-C stops everything.")
         for fleet in fleets:
             console.print(f"Model {fleet.model.name}: {fleet.workers} worker(s) with {fleet.slots} slot(s) each")

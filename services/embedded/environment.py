@@ -85,6 +85,14 @@ class Surroundings:
             "OASIS_SERVICE_PASSWORD_OR_SECRET": self.login.password,
         }
 
+    def of_websocket(self, host: str, port: int) -> dict[str, str]:
+        """What the websocket server gets."""
+        return self.with_database() | {
+            "OASIS_WEBSOCKET_HOST": host,
+            "OASIS_WEBSOCKET_PORT": str(port),
+            "OASIS_SERVER_SECRET_KEY": self.secret_key,
+        }
+
     def of_worker(self, model: ModelDirectory, slots: int, run: Path, id_file: Path) -> dict[str, str]:
         """What a worker of the model gets."""
         return self.common() | {

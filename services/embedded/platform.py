@@ -52,12 +52,18 @@ class Platform:
     kernel_cache: Path
     said: Callable[[str], None]
     login: Login = field(default_factory=Login)
+    websocket_port: int = field(default_factory=free_port)
     _resources: ExitStack = field(default_factory=ExitStack, init=False)
 
     @property
     def url(self) -> str:
         """The address of the API, without `/api`."""
         return f"http://{HOST}:{self.port}/"
+
+    @property
+    def websocket_url(self) -> str:
+        """The address of the websocket server, without a path."""
+        return f"ws://{HOST}:{self.websocket_port}/"
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:
@@ -70,14 +76,16 @@ class Platform:
 
     def _start(self, entered: ExitStack) -> None:
         self.layout.create()
-        check_port_free(HOST, self.port)
+        for port in (self.port, self.websocket_port):
+            check_port_free(HOST, port)
         database = self._database(entered)
         self.said("starting RabbitMQ")
         broker = entered.enter_context(PrivateBroker(self.layout.rabbitmq, self.layout.logs / "rabbitmq.log"))
         self.said("bringing the database up to date")
         surroundings = self._surroundings(database, broker.url)
         upgrade_database(surroundings.database)
-        entered.enter_context(announced(self.layout, self.url, surroundings.with_database()))
+        of_others = surroundings.with_database() | {"OASIS_WEBSOCKET_PORT": str(self.websocket_port)}
+        entered.enter_context(announced(self.layout, self.url, of_others))
         reporter = entered.enter_context(DeathReporter(broker.url))
         self.said("starting the services and the workers")
         tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
@@ -114,9 +122,18 @@ class Platform:
             for name, (module, variable) in with_health.items()
             for port in (free_port(),)
         ]
-        api = surroundings.of_api(HOST, self.port)
-        healthy = http_ready(f"{self.url}healthcheck/")
-        return [*services, self._service("api", "services.api", api, healthy, group="api")]
+        return [*services, *self._api(surroundings)]
+
+    def _api(self, surroundings: Surroundings) -> list[Service]:
+        """Its two processes. Whether they are well is asked where clients ask."""
+        parts = (
+            ("api", "services.api", self.port, surroundings.of_api),
+            ("websocket", "services.api.websocket", self.websocket_port, surroundings.of_websocket),
+        )
+        return [
+            self._service(name, module, of(HOST, port), http_ready(f"http://{HOST}:{port}/healthcheck/"), group="api")
+            for name, module, port, of in parts
+        ]
 
     def _workers(self, surroundings: Surroundings, fleet: Fleet) -> list[Service]:
         workers = []

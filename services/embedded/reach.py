@@ -42,6 +42,7 @@ class Reach:
     broker: str = field(repr=False)
     store: ObjectStoreSettings = field(repr=False)
     api: str
+    websocket: str
     layout: Layout | None = None
 
 
@@ -99,12 +100,22 @@ def _reach(said: str, environ: Mapping[str, str], api: str | None, layout: Layou
         broker = broker_url(environ)
         parameters_of(broker, "", 0)
         store = ObjectStoreSettings.from_lookup(options.get)
-        return Reach(said, database_url(environ), broker, store, api or _api_of(options), layout)
+        address = api or _api_of(options)
+        websocket = _websocket_of(options, address)
+        return Reach(said, database_url(environ), broker, store, address, websocket, layout)
     except (BadSetting, InvalidObjectStoreSettings, OSError) as error:
         raise BadAddress(str(error)) from error
     except (ValueError, IndexError) as error:
         # Not the URL itself: it holds a password.
         raise BadAddress(f"The broker's URL is not of the form amqp://user:password@host:port/ ({error}).") from None
+
+
+def _websocket_of(options: Options, api: str) -> str:
+    """Where it answers health checks; on the API's machine, where nothing else is said."""
+    host = options.text("WEBSOCKET_HOST", "")
+    if host in _EVERY_ADDRESS:
+        host = urlsplit(api).hostname or "127.0.0.1"
+    return f"http://{host}:{options.integer('WEBSOCKET_PORT', 8001, least=1)}/"
 
 
 def _api_of(options: Options) -> str:

@@ -1,4 +1,4 @@
-"""Something that answers like the API's health check, or does not."""
+"""Something that answers like the health checks of the API and the websocket server, or does not."""
 
 import threading
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def answering(status: int, body: bytes = b'{"status": "OK"}') -> Iterator[str]:
-    """A server that answers the health check so, and anything else with 404; yields its address."""
+    """A server that answers both health checks so, and anything else with 404; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status if self.path == "/healthcheck_connections/" else 404)
+            self.send_response(status if self.path in ("/healthcheck_connections/", "/healthcheck/") else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

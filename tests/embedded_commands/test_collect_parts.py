@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from services.embedded.doctor.collect_broker import broker_facts
-from services.embedded.doctor.collect_parts import api_problem, file_systems, folders_of, store_problem
+from services.embedded.doctor.collect_parts import (
+    api_problem,
+    file_systems,
+    folders_of,
+    store_problem,
+    websocket_problem,
+)
 from services.embedded.doctor.facts import BrokerFacts, Unreachable
 from services.embedded.layout import Layout
 from services.embedded.ports import free_port
@@ -79,6 +85,16 @@ def test_an_api_that_reaches_no_database_is_one() -> None:
     assert problem.where == url
     assert "status 503" in problem.reason
     assert "db down" in problem.reason
+
+
+def test_a_websocket_server_that_is_not_well_is_named() -> None:
+    with answering(200) as url:
+        assert websocket_problem(url) is None
+    with answering(503, b'{"status": "ERROR - the database does not answer"}') as url:
+        problem = websocket_problem(url)
+    assert problem is not None
+    assert (problem.part, problem.where) == ("websocket server", url)
+    assert "the database does not answer" in problem.reason
 
 
 def test_an_api_that_is_not_there_is_one() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import URL, Engine
@@ -62,8 +63,13 @@ def platform(layout: Layout, database: URL, rabbit_url: str, services: BlockingB
     """A platform as `lossline up` announces it, with all its parts well; the services' broker."""
     url = database.render_as_string(hide_password=False)
     around = Surroundings(url, rabbit_url, layout.objects, "key", layout.cache)
-    with answering(200) as api, announced(layout, api, around.with_database()):
+    with answering(200) as api, announced(layout, api, around.with_database() | websocket_at(api)):
         yield services
+
+
+def websocket_at(url: str) -> dict[str, str]:
+    """Where services say that the websocket server is."""
+    return {"OASIS_WEBSOCKET_PORT": str(urlsplit(url).port)}
 
 
 def park(broker: BlockingBroker, number: int, body: bytes, queue: str) -> None:
@@ -128,6 +134,7 @@ def test_parts_that_are_gone_are_findings_and_no_errors(run: Run, environ: pytes
         "OASIS_SERVER_DB_PORT": port,
         "OASIS_SERVER_DB_PASS": "hidden",
         "OASIS_API_PORT": port,
+        "OASIS_WEBSOCKET_PORT": port,
         "OASIS_MEDIA_ROOT": "/dev/null/objects",
     }.items():
         environ.setenv(name, value)
@@ -136,8 +143,8 @@ def test_parts_that_are_gone_are_findings_and_no_errors(run: Run, environ: pytes
     status, said = run("doctor")
     # Then every part is named, soon, and no secret is shown
     assert status == 1
-    assert all(f"The {part} at " in said for part in ("database", "broker", "object store", "API"))
-    assert said.splitlines()[-1] == "4 things are wrong."
+    assert all(f"The {part} at " in said for part in ("database", "broker", "object store", "API", "websocket server"))
+    assert said.splitlines()[-1] == "5 things are wrong."
     assert "hidden" not in said
     assert time.monotonic() - began < 30
 

@@ -72,7 +72,7 @@ def test_a_healthy_platform_has_no_findings() -> None:
     assert Diagnosis(NOW, ()).is_healthy
 
 
-@pytest.mark.parametrize("part", ["database", "broker", "object store", "API"])
+@pytest.mark.parametrize("part", ["database", "broker", "object store", "API", "websocket server"])
 def test_each_part_that_cannot_be_reached_is_named_with_its_reason_and_advice(part: str) -> None:
     failing = Unreachable(part, "there", "nobody answers.")
     given = {part: failing} if part in ("database", "broker") else {"unreachable": (failing,)}

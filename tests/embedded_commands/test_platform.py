@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from websockets.sync.client import connect
 
 from services.embedded.doctor.examination import examine
 from services.embedded.doctor.facts import Finding
@@ -21,6 +24,7 @@ from services.embedded.running import running_file
 from shared import names
 from shared.broker.pika_client import BlockingBroker
 from shared.broker.port import OutgoingMessage
+from shared.core.plan import RECORDER_QUEUE
 from tests.embedded_commands.conftest import parked_left
 from tests.embedded_commands.waiting import eventually
 
@@ -41,15 +45,27 @@ def findings_of(reach: Reach) -> list[Finding]:
     return [finding for finding in examine(reach).findings if "is free on the disk" not in finding.what]
 
 
+def status_of(platform: Platform) -> object:
+    """The first queue status that the platform's websocket server tells its administrator of; [] but for recorders."""
+    login = {"username": platform.login.username, "password": platform.login.password}
+    token = requests.post(f"{platform.url}access_token/", data=login, timeout=25).json()["access_token"]
+    header = {"Authorization": f"Bearer {token}"}
+    with connect(f"{platform.websocket_url}ws/v2/queue-status/", additional_headers=header, proxy=None) as client:
+        content = json.loads(client.recv(timeout=30))["content"]
+    return [each for each in content if each["queue"]["name"] != RECORDER_QUEUE]
+
+
 def test_a_message_that_no_service_can_read_is_found_replayed_and_dropped(
     home: Path, environ: pytest.MonkeyPatch
 ) -> None:
     layout = Layout(home / "home")
     at_home = {"LOSSLINE_HOME": str(layout.home)}
     # Given a platform without workers
-    with Platform(layout, [], free_port(), home / "cache", said=lambda _: None):
+    with Platform(layout, [], free_port(), home / "cache", said=lambda _: None) as platform:
         reach = find_platform(at_home)
         assert str(os.getpid()) in reach.said
+        assert str(platform.websocket_port) in reach.websocket
+        assert status_of(platform) == []
         assert findings_of(reach) == []
         with BlockingBroker(reach.broker, "tests") as broker:
             broker.wait_connected(10)

@@ -42,7 +42,22 @@ def test_a_running_platform_is_found_with_the_addresses_of_its_services(
     assert (reach.broker, reach.api, reach.layout) == (SERVICES["OASIS_BROKER_URL"], API, layout)
     assert reach.database == database_url(SERVICES)
     assert reach.store.backend == DirectorySettings(Path("/objects"))
+    assert reach.websocket == "http://127.0.0.1:8001/"
     assert "secret" not in repr(reach)
+
+
+@pytest.mark.parametrize(
+    ("said", "api", "websocket"),
+    [
+        ({}, "http://there:8000/api/", "http://there:8001/"),
+        ({"OASIS_WEBSOCKET_HOST": "", "OASIS_WEBSOCKET_PORT": "9"}, "http://there/", "http://there:9/"),
+        ({"OASIS_WEBSOCKET_HOST": "elsewhere"}, None, "http://elsewhere:8001/"),
+    ],
+)
+def test_the_websocket_server_is_on_the_machine_of_the_api_unless_it_is_said_where(
+    at_home: dict[str, str], said: dict[str, str], api: str | None, websocket: str
+) -> None:
+    assert find_platform(at_home | SERVICES | said, api).websocket == websocket
 
 
 def test_the_file_is_the_owners_alone_and_goes_with_the_platform(layout: Layout) -> None:

@@ -31,16 +31,25 @@ def store_place(settings: ObjectStoreSettings) -> str:
 
 def api_problem(url: str) -> Unreachable | None:
     """Why the API is not well; it looks at its own connections for it."""
-    address = f"{url.rstrip('/')}/healthcheck_connections/"
+    return _http_problem("API", url, "healthcheck_connections/")
+
+
+def websocket_problem(url: str) -> Unreachable | None:
+    """Why the websocket server is not well."""
+    return _http_problem("websocket server", url, "healthcheck/")
+
+
+def _http_problem(part: str, url: str, path: str) -> Unreachable | None:
+    address = f"{url.rstrip('/')}/{path}"
     try:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(address, timeout=_PATIENCE)
     except requests.RequestException as error:
-        return Unreachable("API", url, _brief(error))
+        return Unreachable(part, url, _brief(error))
     if answer.ok:
         return None
-    return Unreachable("API", url, f"it answers with status {answer.status_code}: {answer.text[:200].strip()}")
+    return Unreachable(part, url, f"it answers with status {answer.status_code}: {answer.text[:200].strip()}")
 
 
 def folders_of(store: ObjectStoreSettings, layout: Layout | None) -> dict[str, Path]:

@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 
 from services.embedded.doctor.collect_broker import broker_facts
 from services.embedded.doctor.collect_database import database_facts
-from services.embedded.doctor.collect_parts import api_problem, file_systems, folders_of, store_problem
+from services.embedded.doctor.collect_parts import (
+    api_problem,
+    file_systems,
+    folders_of,
+    store_problem,
+    websocket_problem,
+)
 from services.embedded.doctor.facts import DatabaseFacts, Facts, Finding, Limits, Severity, Unreachable
 from services.embedded.doctor.findings_parts import part_findings
 from services.embedded.doctor.findings_work import work_findings
@@ -42,12 +48,13 @@ def judge(facts: Facts, limits: Limits) -> tuple[Finding, ...]:
 
 def collect(reach: Reach) -> Facts:
     """Ask all parts; those that do not answer hold up no others."""
-    with ThreadPoolExecutor(2, "doctor") as pool:
+    with ThreadPoolExecutor(3, "doctor") as pool:
         store = pool.submit(store_problem, reach.store)
         api = pool.submit(api_problem, reach.api)
+        websocket = pool.submit(websocket_problem, reach.websocket)
         database = database_facts(reach.database)
         broker = broker_facts(reach.broker, _work_queues(database))
-        unreachable = tuple(problem for each in (store, api) if (problem := each.result()) is not None)
+        unreachable = tuple(problem for each in (store, api, websocket) if (problem := each.result()) is not None)
     return Facts(database, broker, unreachable, file_systems(folders_of(reach.store, reach.layout)))
 
 

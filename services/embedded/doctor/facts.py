@@ -140,7 +140,7 @@ class FileSystem:
 
 @dataclass(frozen=True)
 class Facts:
-    """All of it. `unreachable` holds the parts without a place of their own: object store and API."""
+    """All of it. `unreachable` holds the parts without a place of their own: object store, API and websocket server."""
 
     database: DatabaseFacts | Unreachable
     broker: BrokerFacts | Unreachable

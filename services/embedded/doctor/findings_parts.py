@@ -18,6 +18,7 @@ _ADVICE = {
     "broker": "Start RabbitMQ, or correct its URL. Until then no work is handed out, and nothing is lost.",
     "object store": "Make it reachable and writable for the services, or correct OASIS_STORAGE_TYPE and its settings.",
     "API": "Start it, look into its log, or give its address with --api.",
+    "websocket server": "Start it, look into its log, or correct OASIS_WEBSOCKET_HOST and _PORT. Runs need it not.",
 }
 
 
