@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from shared.core.plan import Phase
 from shared.core.states import SubTaskState
-from shared.database.execution import StageRow, SubTask
+from shared.database.execution import ReportedProgress, StageRow, SubTask
 
 
 @dataclass
@@ -21,6 +21,11 @@ class Progress:
     error_ids: list[int] = field(default_factory=list)
     events_total: int = 0
     events_complete: int = 0
+
+    def note_events(self, total: int, complete: int) -> None:
+        """Keep the furthest of what several have told."""
+        self.events_total = max(self.events_total, total)
+        self.events_complete = max(self.events_complete, complete)
 
     def status_count(self) -> dict[str, int]:
         """The counts as clients read them."""
@@ -49,8 +54,9 @@ def progress_of(session: Session, run_ids: Iterable[int]) -> dict[int, Progress]
             runs[run_id].counts = {name: int(value) for name, value in zip(_COUNTERS, sums, strict=True)}
         for run_id, sub_task_id in session.execute(_errors(runs)):
             runs[run_id].error_ids.append(sub_task_id)
-        for run_id, total, complete in session.execute(_events(runs)):
-            runs[run_id].events_total, runs[run_id].events_complete = int(total), int(complete)
+        for query in (_events(runs), _reported(list(runs))):
+            for run_id, total, complete in session.execute(query):
+                runs[run_id].note_events(int(total), int(complete))
     return runs
 
 
@@ -65,7 +71,24 @@ def _errors(runs: Iterable[int]) -> Any:
 
 
 def _events(runs: Iterable[int]) -> Any:
-    total, complete = func.max(SubTask.events_total), func.sum(SubTask.events_complete)
+    """Events of the losses by run: in total, and complete, both as far as anybody has told.
+
+    Kernels do not tell of their last events. The event set is dealt out to chunks evenly, so a completed chunk counts
+    for its share at least, and with the last chunk all events are complete.
+    """
     of_losses = (StageRow.run_id == SubTask.run_id) & (StageRow.position == SubTask.stage)
-    query = select(SubTask.run_id, total.label("total"), complete.label("complete")).join(StageRow, of_losses)
-    return query.where(SubTask.run_id.in_(list(runs)), StageRow.phase == Phase.LOSSES).group_by(SubTask.run_id)
+    total = func.max(SubTask.events_total).over(partition_by=SubTask.run_id)
+    columns = (SubTask.run_id, total.label("total"), SubTask.events_complete, SubTask.state, StageRow.parallel)
+    query = select(*columns, StageRow.size, StageRow.completed).join(StageRow, of_losses)
+    told = query.where(SubTask.run_id.in_(list(runs)), StageRow.phase == Phase.LOSSES).subquery("told").c
+    share = case((told.parallel & (told.state == SubTaskState.COMPLETED), told.total // told.size), else_=0)
+    complete = func.sum(func.greatest(told.events_complete, share))
+    is_whole = func.bool_or(told.parallel & (told.completed == told.size))
+    counted = case((is_whole, func.max(told.total)), else_=func.least(complete, func.max(told.total)))
+    return select(told.run_id, func.max(told.total), counted).group_by(told.run_id)
+
+
+def _reported(runs: Iterable[int]) -> Any:
+    """What workers of somebody else have told, who may tell of an event twice."""
+    total, complete = ReportedProgress.events_total, ReportedProgress.events_complete
+    return select(ReportedProgress.run_id, total, func.least(complete, total)).where(ReportedProgress.run_id.in_(runs))

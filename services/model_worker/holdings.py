@@ -1,6 +1,6 @@
 """What a worker holds, as its heartbeats say it: attempts that run, and finished ones that wait for their answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from shared.messages.catalogue import AttemptBeat, AttemptFinished
@@ -29,10 +29,13 @@ class Holdings:
             known = beat.events_total if total is None else max(beat.events_total, total)
             self.running[attempt_id] = AttemptBeat(attempt_id, known, beat.events_complete + max(more, 0))
 
-    def finish(self, report: AttemptFinished) -> None:
-        """The attempt is over; its report is repeated until it is answered."""
-        self.running.pop(report.attempt_id, None)
+    def finish(self, report: AttemptFinished) -> AttemptFinished:
+        """The attempt is over. Returns its report with all of its progress; it is repeated until it is answered."""
+        beat = self.running.pop(report.attempt_id, None)
+        if beat is not None:
+            report = replace(report, events_total=beat.events_total, events_complete=beat.events_complete)
         self.finished[report.attempt_id] = report
+        return report
 
     def forget(self, attempt_id: UUID) -> None:
         """The attempt has been settled or refused."""

@@ -146,8 +146,7 @@ class Supervisor:
             self._progress.close(grant.attempt_id)
             del self.attempts[grant.attempt_id]
         if grant.attempt_id in self.holdings.running:
-            self.holdings.finish(report)
-            await self._say(report)
+            await self._say(self.holdings.finish(report))
         await attempt.tidy_up()
 
     async def _say(self, message: Message) -> None:

@@ -148,7 +148,7 @@ def _register(connection: Connection, beats: Sequence[WorkerBeat]) -> None:
 
 
 def _note_progress(connection: Connection, beats: Sequence[WorkerBeat]) -> None:
-    """Progress belongs to the newest attempt and never goes backwards within it.
+    """The newest attempt alone is counted, and its sub-task keeps the furthest of all: progress never goes backwards.
 
     Rows that a decision has locked are left out, here and for the leases: heartbeats wait for nobody, and another
     one comes soon.

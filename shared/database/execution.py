@@ -119,7 +119,9 @@ class SubTask(Table):
     retry_count: Mapped[int] = mapped_column(server_default="0")
     artifacts: Mapped[dict[str, Any] | None]
     events_total: Mapped[int] = mapped_column(server_default="0")
+    """Of the whole event set, as its attempts have told."""
     events_complete: Mapped[int] = mapped_column(server_default="0")
+    """The most that one of its attempts has told."""
     copied_from_id: Mapped[int | None] = mapped_column(ForeignKey("sub_tasks.id", ondelete="SET NULL"))
     """Of a resumed run: the sub-task of an earlier run that was executed in place of this one; it has the attempts."""
     __table_args__ = (

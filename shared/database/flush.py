@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, Update, bindparam, insert, update
+from sqlalchemy import Connection, Integer, Update, bindparam, func, insert, update
 
 from shared.core.facts import RunFacts
 from shared.core.states import AnalysisStatus, RunState, SubTaskState
@@ -15,6 +15,7 @@ from shared.database.outbox import Posting, post
 from shared.database.resources import Analysis
 
 _ENDED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
+_EVENTS = frozenset({"events_total", "events_complete"})
 _STARTED = frozenset({AnalysisStatus.INPUTS_GENERATION_STARTED, AnalysisStatus.RUN_STARTED})
 
 
@@ -53,6 +54,9 @@ _RENEW_LEASE = (
 @cache
 def _update_sub_task(columns: tuple[str, ...]) -> Update:
     assigned: dict[str, Any] = {name: bindparam(f"b_{name}", type_=SubTask.__table__.c[name].type) for name in columns}
+    for name in _EVENTS & set(columns):
+        # Progress never goes backwards, whichever attempt it is of.
+        assigned[name] = func.greatest(SubTask.__table__.c[name], assigned[name])
     assigned["retry_count"] = SubTask.retry_count + bindparam("b_retried")
     return update(SubTask).where(SubTask.id == bindparam("b_id")).values(**assigned)
 

@@ -64,6 +64,7 @@ def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter:
     decision = work.decide(place.run_id, event, place.sub_task_id, report.attempt_id, _details(report))
     if decision.changes and work.attempts[report.attempt_id].state == AttemptState.COMPLETED:
         work.keep_artifacts(place.run_id, place.sub_task_id, _plain(report))
+        work.keep_progress(place.sub_task_id, report.events_total, report.events_complete)
     has_failed = work.runs[place.run_id].facts.state in (RunState.FAILING, RunState.FAILED)
     if has_failed and _has_failed_for_good(decision):
         work.post(Posting(KeepPartialFiles(place.run_id, place.sub_task_id), names.MONITOR_QUEUE))

@@ -155,6 +155,11 @@ class WorkingSet:
         if not stage.parallel:
             self._flush.artifacts[run_id, stage.position] = dict(artifacts)
 
+    def keep_progress(self, sub_task_id: int, total: int, complete: int) -> None:
+        """Note the events of an accepted result; those of an earlier attempt that was further stay."""
+        if total or complete:
+            self._flush.sub_tasks[sub_task_id] |= {"events_total": total, "events_complete": complete}
+
     def add_stages(self, run_id: int, stages: tuple[StageFacts, ...]) -> None:
         """Give a planned run its stages (their rows have been written)."""
         run = self.runs[run_id]
@@ -216,7 +221,6 @@ class WorkingSet:
             case SubTaskState.STARTED:
                 values |= {"attempt_id": change.attempt_id, "fence": after.fence}
                 values |= {"start_time": self.now, "not_before": None}
-                values |= {"events_total": 0, "events_complete": 0}
             case SubTaskState.QUEUED:
                 values |= {"queue_time": self.now, "not_before": self.now + timedelta(seconds=change.delay)}
                 values["retried"] = change.ended_by is not None and change.ended_by not in UNCOUNTED

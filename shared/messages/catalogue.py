@@ -112,6 +112,8 @@ class AttemptFinished(Message):
     exit_status: int | None = None
     signal: int | None = None
     peak_memory: int | None = None
+    events_total: int = 0
+    events_complete: int = 0
 
 
 @dataclass(frozen=True)

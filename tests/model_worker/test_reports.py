@@ -37,7 +37,8 @@ def test_a_heartbeat_lists_running_attempts_with_their_progress(controller: Cont
     expected = (AttemptBeat(grant.attempt_id, 100, 15),)
     wait_for(lambda: controller.next_beat().running == expected, "progress in a heartbeat")
     go_on.touch()
-    controller.report_of(grant)
+    report = controller.report_of(grant)
+    assert (report.events_total, report.events_complete) == (100, 15)
     assert controller.next_beat().running == ()
 
 

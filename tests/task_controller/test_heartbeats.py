@@ -189,7 +189,7 @@ def progress(world: World, grant: Grant) -> tuple[int, int]:
     return row.events_complete, row.events_total
 
 
-def test_progress_never_goes_backwards_within_an_attempt_and_starts_anew_with_the_next(
+def test_progress_of_the_newest_attempt_counts_and_what_an_earlier_one_has_reached_stays(
     world: World, heartbeats: Heartbeats, talker: Talker, chunks: list[Grant]
 ) -> None:
     for complete in (3, 7, 5):
@@ -197,10 +197,14 @@ def test_progress_never_goes_backwards_within_an_attempt_and_starts_anew_with_th
         heard(heartbeats)
     assert progress(world, chunks[0]) == (7, 10)
     world.finish(chunks[0], Cause.DRAINED)
-    world.granted(worker="w2")
+    newer = world.granted(worker="w2")
     talker.beat(AttemptBeat(chunks[0].attempt_id, 10, 9))
+    talker.beat(AttemptBeat(newer.attempt_id, 10, 2))
     heard(heartbeats)
-    assert progress(world, chunks[0]) == (0, 0)
+    assert progress(world, chunks[0]) == (7, 10)
+    talker.beat(AttemptBeat(newer.attempt_id, 10, 8))
+    heard(heartbeats)
+    assert progress(world, chunks[0]) == (8, 10)
 
 
 def test_heartbeats_wait_for_no_decision(
