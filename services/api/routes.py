@@ -14,6 +14,7 @@ from services.api.views import (
     analyses,
     analysis_files,
     analysis_settings,
+    analysis_status,
     attempts,
     configuration,
     data_files,
@@ -67,6 +68,8 @@ UNVERSIONED = (
     Route("server_info/", {"GET": server.get_server}),
     Route("access_token/", {"POST": tokens.create_tokens}, Access.EVERYBODY),
     Route("refresh_token/", {"POST": tokens.refresh_tokens}, Access.EVERYBODY),
+    # It asks for an administrator itself, unless a setting opens it.
+    Route("analysis-status/", {"POST": analysis_status.post_status}, Access.EVERYBODY),
 )
 
 _MODEL_SETTINGS = {
