@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url, select
 from sqlalchemy.orm import Session
 
 from benchmarks.places import Places
+from services.api.auth import tokens
 from services.embedded.environment import Surroundings
 from services.embedded.models import ModelDirectory, read_model_directory
 from services.embedded.platform import HOST, ready_at
@@ -27,11 +29,11 @@ from shared.database.engine import open_engine
 from shared.database.execution import Run
 from shared.database.migrations import upgrade
 from shared.database.requests import RunRequest, lock_analysis, request_run
-from shared.database.resources import Analysis, Portfolio
+from shared.database.resources import Analysis, Portfolio, User
 
 CHECKOUT = Path(__file__).parents[1]
 VHOST = "lossline"
-WORKER, CONTROLLER = "model-worker", "task-controller"
+WORKER, CONTROLLER, WEBSOCKET = "model-worker", "task-controller", "api.websocket"
 POLL_SECONDS = 0.02
 
 
@@ -103,6 +105,28 @@ def controller_alone(places: Places, vhost: str, queue: str) -> Iterator[Platfor
     surroundings = _surroundings(places, vhost, vhost)
     with _running(surroundings, [_with_health(places, surroundings, CONTROLLER)]) as (engine, pids):
         yield PlatformUnderTest(engine, noop_model(places.layout.home / "model"), pids, queue)
+
+
+@contextmanager
+def controller_with_websocket(places: Places, vhost: str, queue: str) -> Iterator[tuple[PlatformUnderTest, str, str]]:
+    """One task controller and one websocket server, the server's address, and a token that it takes."""
+    surroundings, port = _surroundings(places, vhost, vhost), free_port()
+    ready = http_ready(f"http://{HOST}:{port}/healthcheck/")
+    services = [
+        _with_health(places, surroundings, CONTROLLER),
+        _service(places, WEBSOCKET, surroundings.of_websocket(HOST, port), ready),
+    ]
+    with _running(surroundings, services) as (engine, pids):
+        ours = PlatformUnderTest(engine, noop_model(places.layout.home / "model"), pids, queue)
+        yield ours, f"ws://{HOST}:{port}/ws/v2/queue-status/", _token(engine, surroundings.secret_key)
+
+
+def _token(engine: Engine, key: str) -> str:
+    with Session(engine) as session, session.begin():
+        user = User(username="benchmark")
+        session.add(user)
+        session.flush()
+        return tokens.issue(key, tokens.ACCESS, user.id, timedelta(hours=1), datetime.now(UTC))
 
 
 def noop_model(directory: Path) -> ModelDirectory:

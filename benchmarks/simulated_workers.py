@@ -1,7 +1,7 @@
 """Many workers in one process, over the real wire: tokens, claims, answers, reports, heartbeats.
 
-Their work takes no time. One task controller serves them; what is measured is how many sub-tasks it hands out and
-settles in a second.
+Their work takes no time, unless they are told how much. One task controller serves them; what is measured is how many
+sub-tasks it hands out and settles in a second.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ class SimulatedWorker:
 
     queue: str
     sender: AbstractChannel
+    work_seconds: float = 0.0
     worker_id: str = field(default_factory=lambda: f"simulated-{uuid4().hex}")
     running: set[UUID] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
@@ -79,6 +80,7 @@ class SimulatedWorker:
 
     async def _finish(self, grant: Grant) -> None:
         self.running.add(grant.attempt_id)
+        await asyncio.sleep(self.work_seconds)
         left = {"output_location": FileRef(f"{grant.key_prefix}out.tar.gz", "out.tar.gz")}
         now = datetime.now(UTC)
         await self.say(
@@ -97,14 +99,16 @@ class SimulatedWorker:
 
 
 @asynccontextmanager
-async def simulated_workers(broker: str, queue: str, count: int) -> AsyncIterator[list[SimulatedWorker]]:
+async def simulated_workers(
+    broker: str, queue: str, count: int, work_seconds: float = 0.0
+) -> AsyncIterator[list[SimulatedWorker]]:
     """So many workers of the model queue, and two for the record-* sub-tasks, which the worker monitor serves else."""
     async with await aio_pika.connect(broker) as connection:
         sender = await connection.channel(publisher_confirms=False)
         control = await connection.channel(publisher_confirms=False)
         tokens = await connection.channel(publisher_confirms=False)
         await tokens.set_qos(prefetch_count=1)  # RabbitMQ counts it for each consumer of the channel
-        workers = [SimulatedWorker(queue, sender) for _ in range(count)]
+        workers = [SimulatedWorker(queue, sender, work_seconds) for _ in range(count)]
         workers += [SimulatedWorker(RECORDER_QUEUE, sender) for _ in range(_RECORDERS)]
         for worker in workers:
             await worker.start(tokens, control)
