@@ -1,5 +1,7 @@
 """queue/ and queue-status/: what waits, runs and serves, counted from runs that have not ended."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -154,18 +156,25 @@ def test_both_need_an_account_and_are_not_in_the_first_version(api: Api, path: s
     assert api.get(f"/api/v2/{path}").status_code == 200
 
 
-def statements(engine: Engine) -> tuple[int, int]:
-    """How many statements a status takes, and how many analyses it shows."""
-    sent: list[str] = []
+@contextmanager
+def noted(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """The statements sent inside, with their parameters."""
+    sent: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", note)
     try:
-        status = read_queue_status(engine)
+        yield sent
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+def statements(engine: Engine) -> tuple[int, int]:
+    """How many statements a status takes, and how many analyses it shows."""
+    with noted(engine) as sent:
+        status = read_queue_status(engine)
     return len(sent), len(status.analyses)
 
 
@@ -181,3 +190,39 @@ def test_the_cost_does_not_grow_with_analyses_and_ended_ones_are_never_read(
             other.analysis(status="READY")
     assert before == (6, 1)
     assert statements(engine) == (6, 1 + 3)
+
+
+ENDED_RUNS = """
+WITH made AS (
+    INSERT INTO analyses (name, portfolio_id, status) SELECT 'old', id, 'READY'
+    FROM portfolios, generate_series(1, 3000) RETURNING id
+), ended AS (
+    INSERT INTO runs (run_uuid, analysis_id, kind, state, priority, model_queue, ended_at)
+    SELECT md5(id::text), id, 'generate_losses', 'COMPLETED', 4, 'q', now() FROM made RETURNING id
+)
+INSERT INTO stages (run_id, position, step, phase, queue, parallel, optional, size, pending)
+SELECT id, n, 's', 'losses', 'q', false, false, 1, 0 FROM ended, generate_series(0, 5) AS n
+"""
+
+
+def test_no_table_that_grows_with_analyses_is_read_from_end_to_end(
+    api: Api, session: Session, dependencies: Any, engine: Engine
+) -> None:
+    # Given thousands of runs that have ended, and one that has not
+    api.portfolio()
+    session.connection().exec_driver_sql(ENDED_RUNS)
+    session.commit()
+    started(api, session, dependencies)
+    session.connection().exec_driver_sql("ANALYZE")
+    session.commit()
+    # When the status is read
+    with noted(engine) as sent:
+        assert len(read_queue_status(engine).analyses) == 1
+    # Then through indices only
+    plans = [
+        str(session.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
+        for statement, parameters in sent
+    ]
+    assert any("ix_runs_alive" in plan for plan in plans)
+    for table in ("runs", "stages", "analyses", "sub_tasks"):
+        assert not [plan for plan in plans if f"Seq Scan on {table}" in plan]

@@ -16,8 +16,9 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from services.api.settings import InsecureSettings
 from services.api.websocket.settings import WebsocketSettings
 from shared.core.states import RunKind
+from shared.database.migrations import upgrade
 from shared.settings import BadSetting
-from tests.api.live_server import environment
+from tests.api.live_server import environment, free_port
 from tests.fakes.database import DatabaseServer
 from tests.task_controller.world import MODEL_QUEUE, World
 from tests.websocket.process import ServerProcess, server_process, start
@@ -116,6 +117,21 @@ def gone(server: DatabaseServer, world: World) -> Iterator[None]:
             yield
         finally:
             connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+async def test_a_database_without_tables_is_waited_for(server: DatabaseServer, tmp_path: Path) -> None:
+    name = f"bare_{tmp_path.name[-20:].replace('-', '_')}"
+    server.server.create_database(name)
+    port = free_port()
+    process = start(environment(server.url(name), tmp_path, OASIS_WEBSOCKET_PORT=str(port)), tmp_path / "log")
+    live = ServerProcess(process, port, 0)
+    try:
+        await until(lambda: live.healthcheck() == 503, "it says that it cannot read")
+        await asyncio.to_thread(upgrade, server.url(name))
+        await until(lambda: live.healthcheck() == 200, "it can read")
+    finally:
+        assert live.stop() == 0
+        server.server.drop_database(name)
 
 
 async def test_it_starts_before_its_database_and_waits_for_it(

@@ -11,9 +11,11 @@ from services.api.websocket.settings import WebsocketSettings
 from shared.service import configure_logging
 from shared.settings import BadSetting
 
+log = logging.getLogger(__name__)
+
 
 def main() -> int:
-    """Serve until SIGTERM. Exit status 1 where its address is taken, 2 for settings that cannot be used."""
+    """Serve until SIGTERM. Exit status 1 where its address is taken or it fails, 2 for settings that cannot be used."""
     try:
         settings = WebsocketSettings.from_environ(os.environ)
         configure_logging("websocket", settings.log_level)
@@ -25,6 +27,9 @@ def main() -> int:
         asyncio.run(serve_until_stopped(settings))
     except OSError as error:
         return _refuse(error, 1)
+    except Exception:
+        log.exception("The server has failed")
+        return 1
     return 0
 
 

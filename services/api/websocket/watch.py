@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.api.websocket.hub import Hub
 from services.api.websocket.settings import WebsocketSettings
@@ -35,18 +35,20 @@ class Watch:
         self._settings = settings
         self._publish = publish
         self.problem: str | None = "the database has not answered yet"
+        """Why nothing is seen, or None."""
 
     def run(self, stopping: Event) -> None:
-        """Until `stopping` is set; while the database is away, clients keep what they have."""
+        """Until `stopping` is set; while the database is away, or has no tables yet, clients keep what they have."""
         delays = backoff()
         while not stopping.is_set():
             try:
                 with self._listen() as listening:
+                    self._look()  # whoever can listen may still find no tables
                     self.problem = None
                     delays = backoff()
                     self._follow(listening, stopping)
-            except (OperationalError, InterfaceError, psycopg.OperationalError) as error:
-                self.problem = "the database does not answer"
+            except (SQLAlchemyError, psycopg.Error) as error:
+                self.problem = "the database cannot be read"
                 log.warning("Cannot look at the queues", extra={"reason": str(error)})
                 stopping.wait(next(delays))
 
