@@ -1,5 +1,6 @@
 """The service as a process, asked by the published client."""
 
+import io
 import json
 import signal
 import socket
@@ -12,11 +13,16 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 from sqlalchemy import URL
 
+from shared.database.engine import open_engine
+from shared.messages.catalogue import AttemptFinished
+from shared.object_store.directory import DirectoryStore
 from tests.api.api_client import ACCOUNTS, ANALYSIS_SETTINGS, LOCATIONS
 from tests.api.live_server import PATIENCE, LiveServer, environment, live_server
 from tests.fakes.database import DatabaseServer
+from tests.worker_monitor.history import MODEL_QUEUE, History
 
 LARGEST_IDLE_WORKER = 100 * 1024 * 1024
 """Bytes."""
@@ -137,3 +143,27 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_whoever_follows_a_log_leaves_threads_for_the_others(
+    environ: dict[str, str], database: URL, tmp_path: Path
+) -> None:
+    engine = open_engine(database, name="tests", pool_size=2)
+    store = DirectoryStore(Path(environ["OASIS_MEDIA_ROOT"]))
+    history = History(engine, store)
+    history.request()
+    grant = history.claim(MODEL_QUEUE, "a worker")
+    assert grant is not None
+    store.put(grant.log_key, io.BytesIO(b"reading\n"))
+    who = ("admin", "password")
+    with live_server(environ | {"OASIS_API_THREADS": "2"}, tmp_path / "api.log") as live:
+        url = f"{live.url}/v2/analysis-task-statuses/{grant.sub_task_id}/output_log/?follow=true"
+        with requests.get(url, auth=who, stream=True, timeout=PATIENCE) as following:
+            blocks = following.iter_content(None)
+            assert next(blocks) == b"reading\n"
+            refused = requests.get(url, auth=who, timeout=PATIENCE)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            assert requests.get(f"{live.url}/healthcheck/", timeout=PATIENCE).ok
+            history.tell(AttemptFinished(grant.attempt_id, "a worker"))
+            assert list(blocks) == []
+    engine.dispose()
