@@ -21,17 +21,33 @@ class Slots:
         """Slots for which work may be claimed: none while a sub-task has, or waits for, all of them."""
         return 0 if self._exclusive is not None else self.total - len(self._taken)
 
-    async def wait_free(self) -> int:
-        """Wait until work may be claimed, and say for which slot: the free one with the lowest number."""
+    @property
+    def first_free(self) -> int | None:
+        """The free slot with the lowest number, or None while no work may be claimed."""
+        return min(set(range(self.total)) - self._taken) if self.free else None
+
+    async def wait_free(self) -> None:
+        """Wait until work may be claimed for a free slot."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.free > 0)
-            return min(set(range(self.total)) - self._taken)
+
+    def may_go_on(self, slot: int) -> bool:
+        """Whether work may be claimed for a slot whose sub-task has ended: no other one has, or wants, all slots."""
+        return self._exclusive in (None, slot)
 
     def take(self, slot: int, weight: SlotWeight) -> None:
         """Take a slot at once, so that the next claim sees it. Of weight ALL, nothing more is claimed."""
         self._taken.add(slot)
         if weight == SlotWeight.ALL:
             self._exclusive = slot
+
+    async def go_on(self, slot: int, weight: SlotWeight) -> None:
+        """Keep the slot for the sub-task that follows on it, which may want less than the one before, or more."""
+        async with self._changed:
+            if slot == self._exclusive:
+                self._exclusive = None
+            self.take(slot, weight)
+            self._changed.notify_all()
 
     async def wait_turn(self, slot: int) -> None:
         """Wait until the sub-task that took the slot may begin: of weight ALL, until no other slot is taken."""

@@ -7,11 +7,13 @@ settled; then the fork server, the broker's connection and the health server go.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 from services.model_worker.attempt import Attempt, Workshop
+from services.model_worker.claims import Claims
 from services.model_worker.contact import Contact
 from services.model_worker.control import HANDLERS
 from services.model_worker.holdings import Holdings
@@ -23,11 +25,13 @@ from shared.broker.errors import BrokerError
 from shared.broker.port import AsyncConsumerPort, Delivery, OutgoingMessage
 from shared.codec import Unreadable
 from shared.core.retries import Cause
-from shared.messages.catalogue import AttemptFinished, ClaimAnswered, ClaimWork, Grant, Message, WorkerBeat
+from shared.messages.catalogue import AttemptFinished, ClaimAnswered, Grant, Message, WorkerBeat
 from shared.messages.envelope import decode, encode
 
 log = logging.getLogger(__name__)
 
+_REPORT_WAITS = 0.1
+"""Seconds that a report waits for the turn to claim with it; a claim usually has its answer after some milliseconds."""
 _FORGET_EVERY = 60.0
 """Seconds between two looks for objects that nobody has used for long."""
 
@@ -44,7 +48,7 @@ class Supervisor:
         self.draining = asyncio.Event()
         self._contact = Contact(self.settings.beat_every)
         self._broker = broker
-        self._answers: dict[UUID, asyncio.Future[ClaimAnswered]] = {}
+        self._claims = Claims(workshop.worker_id, self.settings.queue, self.settings.claim_again_after, self._say)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._progress = ProgressServer(self._note_progress)
@@ -90,70 +94,116 @@ class Supervisor:
                 raise result
 
     def answer(self, message: ClaimAnswered) -> None:
-        """Give the answer to whoever waits for it. A grant that comes too late ends as undelivered."""
-        future = self._answers.get(message.claim_id)
-        if future is not None and not future.done():
-            future.set_result(message)
+        """A claim has its answer, and the report that came with it perhaps too."""
+        if message.settled is not None:
+            self.holdings.forget(message.settled)
+        self._claims.answer(message)
 
     async def _claim_work(self, tokens: AsyncConsumerPort) -> None:
-        """One claim at a time, each for a token; no token is taken while no slot is free."""
+        """A claim for each token; no token is taken while no slot is free."""
         while True:
-            slot = await self.slots.wait_free()
-            await tokens.resume()
+            await self.slots.wait_free()
+            await self._consume_while_free()
             token = await tokens.get()
             try:
-                grant = await self._claim(slot)
+                is_used = await self._claim_with_token()
             except asyncio.CancelledError:
                 await tokens.nack(token)
                 raise
+            await self._consume_while_free()
+            await (tokens.ack(token) if is_used else tokens.nack(token))
+
+    async def _claim_with_token(self) -> bool:
+        """Claim for a free slot. Returns whether there was one: meanwhile a sub-task may want them all."""
+        async with self._claims.turn():
+            slot = self.slots.first_free
+            if slot is None:
+                return False
+            grant = (await self._claims.with_token(slot)).grant
             if grant is not None:
-                self._take(grant, slot)
-            if not self.slots.free:
-                await tokens.pause()
-            await tokens.ack(token)
+                self.slots.take(slot, grant.weight)
+                self._start(self._serve(slot, self._begin(grant)), f"slot {slot}")
+            return True
 
-    async def _claim(self, slot: int) -> Grant | None:
-        """Ask, and ask the same again until there is an answer."""
-        claim = ClaimWork(uuid4(), self.worker_id, self.settings.queue, slot)
-        future: asyncio.Future[ClaimAnswered] = self._loop.create_future()
-        self._answers[claim.claim_id] = future
-        while not future.done():
-            await self._say(claim)
-            await asyncio.wait((future,), timeout=self.settings.claim_again_after)
-        del self._answers[claim.claim_id]
-        return future.result().grant
+    async def _consume_while_free(self) -> None:
+        if self._tokens is None:
+            return
+        if self.slots.free and not self.draining.is_set():
+            await self._tokens.resume()
+        else:
+            await self._tokens.pause()
 
-    def _take(self, grant: Grant, slot: int) -> None:
-        self.slots.take(slot, grant.weight)
+    async def _serve(self, slot: int, attempt: Attempt | None) -> None:
+        """Execute an attempt, and what is granted for the slot when it ends, until nothing is."""
+        async with self.slots.held(slot):
+            while attempt is not None:
+                attempt = await self._execute(attempt, slot)
+        await self._consume_while_free()
+
+    def _begin(self, grant: Grant) -> Attempt:
+        """Hold the attempt from now on: heartbeats list it, and it can be stopped."""
         self.holdings.start(grant.attempt_id)
         attempt = Attempt(grant, self.workshop, self._progress.open(grant.attempt_id))
         self.attempts[grant.attempt_id] = attempt
-        task = asyncio.create_task(self._execute(attempt, slot), name=f"attempt {grant.attempt_id}")
+        log.info("An attempt begins", extra={"attempt": str(grant.attempt_id), "sub_task": grant.slug})
+        return attempt
+
+    async def _execute(self, attempt: Attempt, slot: int) -> Attempt | None:
+        """Execute, report, and begin what is granted for the slot in answer to the report."""
+        attempt_id = attempt.grant.attempt_id
+        try:
+            report = await attempt.run(lambda: self.slots.wait_turn(slot))
+        except Exception:
+            log.exception("An attempt ends without a report", extra={"attempt": str(attempt_id)})
+            self.holdings.forget(attempt_id)  # renewed no more, it ends as lost
+            return None
+        finally:
+            self._progress.close(attempt_id)
+            del self.attempts[attempt_id]
+        self._start(attempt.tidy_up(), f"tidy up after {attempt_id}")
+        if attempt_id not in self.holdings.running:
+            return None
+        return await self._go_on(self.holdings.finish(report), slot)
+
+    async def _go_on(self, report: AttemptFinished, slot: int) -> Attempt | None:
+        """Report, and claim in the same message for the slot that has become free, without a token.
+
+        A claim that waits for its answer keeps no report waiting for long: then the slot waits for a token.
+        """
+        async with self._claims.turn(within=_REPORT_WAITS) as has_turn:
+            if not has_turn or self.draining.is_set() or not self.slots.may_go_on(slot):
+                await self._say(report)
+                return None
+            answer = await self._claims.with_report(report, slot)
+            if answer.grant is None:
+                return None
+            if self.draining.is_set():
+                self._hand_back(answer.grant)
+                return None
+            await self.slots.go_on(slot, answer.grant.weight)
+            following = self._begin(answer.grant)
+        await self._consume_while_free()
+        if answer.token_left:
+            self._start(self._remove_token(), "a token too many")
+        return following
+
+    async def _remove_token(self) -> None:
+        """One that is left all the same only leads to a claim that gets nothing."""
+        with suppress(BrokerError):
+            await self._broker.remove_one(self.settings.queue)
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _execute(self, attempt: Attempt, slot: int) -> None:
-        grant = attempt.grant
-        log.info("An attempt begins", extra={"attempt": str(grant.attempt_id), "sub_task": grant.slug})
-        try:
-            async with self.slots.held(slot):
-                report = await attempt.run(lambda: self.slots.wait_turn(slot))
-        except Exception:
-            log.exception("An attempt ends without a report", extra={"attempt": str(grant.attempt_id)})
-            self.holdings.forget(grant.attempt_id)  # renewed no more, it ends as lost
-            return
-        finally:
-            self._progress.close(grant.attempt_id)
-            del self.attempts[grant.attempt_id]
-        if grant.attempt_id in self.holdings.running:
-            await self._say(self.holdings.finish(report))
-        await attempt.tidy_up()
 
     async def _say(self, message: Message) -> None:
         """Tell the task controller; what is lost is repeated, by the claim or in the heartbeat."""
         with suppress(BrokerError):
             body = encode(message)
-            await self._broker.publish(OutgoingMessage("", names.TASK_CONTROLLER_QUEUE, body, persistent=False))
+            await self._broker.publish_unconfirmed(
+                OutgoingMessage("", names.TASK_CONTROLLER_QUEUE, body, persistent=False, mandatory=False)
+            )
 
     async def _hear(self, control: AsyncConsumerPort) -> None:
         while True:
@@ -221,7 +271,8 @@ class Supervisor:
         self.draining.set()
         deadline = self._loop.time() + self.settings.drain_for
         log.info("Draining", extra={"worker": self.worker_id, "attempts": len(self.attempts)})
-        await self._hand_back_late_grant()
+        for grant in await self._claims.late_grants(2 * self.settings.beat_every):
+            self._hand_back(grant)
         if not await self._until(lambda: not self.attempts, deadline):
             for attempt in self.attempts.values():
                 attempt.stop(Cause.DRAINED)
@@ -231,13 +282,10 @@ class Supervisor:
         ):
             log.warning("Leaving without an answer", extra={"reports": len(self.holdings.finished)})
 
-    async def _hand_back_late_grant(self) -> None:
-        """The claim that the drain cut short may still be granted."""
-        for future in self._answers.values():
-            await asyncio.wait((future,), timeout=2 * self.settings.beat_every)
-            if future.done() and (grant := future.result().grant) is not None:
-                reason = "granted to a worker that drains"
-                self.holdings.finish(AttemptFinished(grant.attempt_id, self.worker_id, Cause.DRAINED, reason))
+    def _hand_back(self, grant: Grant) -> None:
+        """A claim that the drain cut short has been granted all the same."""
+        reason = "granted to a worker that drains"
+        self.holdings.finish(AttemptFinished(grant.attempt_id, self.worker_id, Cause.DRAINED, reason))
 
     async def _until(self, reached: Callable[[], bool], deadline: float) -> bool:
         while not reached() and self._loop.time() < deadline:

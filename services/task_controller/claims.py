@@ -72,25 +72,46 @@ def find_candidates(connection: Connection, claims: Sequence[ClaimWork]) -> Cand
     return Candidates({queue: _ready(connection, queue, count) for queue, count in wanted.items()}, repeated)
 
 
+def look_again(work: WorkingSet, claims: Sequence[ClaimWork], before: Candidates) -> Candidates:
+    """The candidates again for the queues on which this transaction has made work ready.
+
+    What has become ready by another transaction meanwhile is left out unless its run is locked here.
+    """
+    queues = work.queues_made_ready & before.ready.keys()
+    if not queues:
+        return before
+    work.flush_rows()
+    wanted = Counter(claim.queue for claim in claims if claim.claim_id not in before.repeated)
+    found = {queue: _ready(work.connection, queue, wanted[queue]) for queue in sorted(queues)}
+    return Candidates({**before.ready, **found}, before.repeated)
+
+
 def grant(work: WorkingSet, claims: Sequence[ClaimWork], candidates: Candidates, lease: float) -> list[ClaimAnswered]:
     """Answer every claim. The runs of the candidates must be locked; `lease` in seconds."""
-    offered = [candidate for queue in candidates.ready.values() for candidate in queue]
+    offered = [each for queue in candidates.ready.values() for each in queue if each.run_id in work.runs]
     work.load(candidate.sub_task_id for candidate in (*offered, *candidates.repeated.values()))
     left = {queue: list(ready) for queue, ready in candidates.ready.items()}
     granted: dict[UUID, Candidate] = {}
+    superfluous: set[UUID] = set()
     for claim in {claim.claim_id: claim for claim in claims}.values():
         if claim.claim_id in candidates.repeated:
             found = _again(work, candidates.repeated[claim.claim_id], lease)
         else:
             found = _next(work, claim, left.get(claim.queue, []), lease)
+            if found is not None and not claim.by_token and not work.take_back_token(claim.queue):
+                superfluous.add(claim.claim_id)
         if found is not None:
             granted[claim.claim_id] = found
     grants = write_grants(work, [candidate.sub_task_id for candidate in granted.values()], lease)
-    return [ClaimAnswered(claim.claim_id, _grant_of(granted.get(claim.claim_id), grants)) for claim in claims]
+    return [_answer(claim, granted.get(claim.claim_id), grants, superfluous) for claim in claims]
 
 
-def _grant_of(candidate: Candidate | None, grants: Mapping[int, Grant]) -> Grant | None:
-    return grants.get(candidate.sub_task_id) if candidate is not None else None
+def _answer(
+    claim: ClaimWork, granted: Candidate | None, grants: Mapping[int, Grant], superfluous: set[UUID]
+) -> ClaimAnswered:
+    if granted is None:
+        return ClaimAnswered(claim.claim_id)
+    return ClaimAnswered(claim.claim_id, grants.get(granted.sub_task_id), token_left=claim.claim_id in superfluous)
 
 
 def _take_turns(connection: Connection, queues: set[str]) -> None:

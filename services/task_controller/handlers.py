@@ -4,13 +4,14 @@ The messages of a batch are handled in the table's order inside one transaction,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import random
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, update
 
-from services.task_controller.claims import Candidates, find_candidates, grant
+from services.task_controller.claims import Candidates, find_candidates, grant, look_again
 from services.task_controller.planning import plan
 from services.task_controller.settings import Settings
 from shared import names
@@ -56,6 +57,8 @@ class Batch:
     places: dict[Any, Place] = field(default_factory=dict)
     candidates: Candidates = field(default_factory=lambda: Candidates({}, {}))
     deaths: list[AttemptFinished] = field(default_factory=list)
+    settled: dict[UUID, UUID] = field(default_factory=dict)
+    """By claim, the attempt whose report came with it and counts: one answer tells both."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The messages of a kind, in the order of arrival."""
@@ -95,7 +98,10 @@ def settle_attempts(batch: Batch) -> list[Reply]:
     """Take the results and failures that workers report into account."""
     reports = batch.of(AttemptFinished)
     verdicts = settle(batch.work, reports, batch.places, random)
-    return [verdict(report, verdicts[report.attempt_id]) for report in reports]
+    counting = (report for report in reports if verdicts[report.attempt_id] is None)
+    batch.settled = {report.claim.claim_id: report.attempt_id for report in counting if report.claim is not None}
+    told = batch.settled.values()
+    return [verdict(each, verdicts[each.attempt_id]) for each in reports if each.attempt_id not in told]
 
 
 def end_leases(batch: Batch) -> list[Reply]:
@@ -109,10 +115,14 @@ def end_leases(batch: Batch) -> list[Reply]:
 
 
 def grant_claims(batch: Batch) -> list[Reply]:
-    """Hand out the best ready sub-tasks."""
+    """Hand out the best ready sub-tasks, those among them that this batch has made ready."""
     claims = batch.of(ClaimWork)
-    answers = grant(batch.work, claims, batch.candidates, batch.settings.lease)
-    return [Reply(claim.worker_id, answer) for claim, answer in zip(claims, answers, strict=True)]
+    candidates = look_again(batch.work, claims, batch.candidates)
+    answers = grant(batch.work, claims, candidates, batch.settings.lease)
+    return [
+        Reply(claim.worker_id, replace(answer, settled=batch.settled.get(claim.claim_id)))
+        for claim, answer in zip(claims, answers, strict=True)
+    ]
 
 
 HANDLERS: dict[type[Message], Callable[[Batch], list[Reply]]] = {
@@ -127,6 +137,7 @@ HANDLERS: dict[type[Message], Callable[[Batch], list[Reply]]] = {
 
 def handle(work: WorkingSet, settings: Settings, messages: Sequence[Message]) -> list[Reply]:
     """Handle the messages in this transaction; the replies are sent after its commit."""
+    messages = [part for message in messages for part in _parts(message)]
     batch = Batch(work, settings, messages)
     _look_up(batch)
     run_ids = {message.run_id for message in messages if isinstance(message, StartRun | CancelRun | ChangePriority)}
@@ -136,6 +147,13 @@ def handle(work: WorkingSet, settings: Settings, messages: Sequence[Message]) ->
     replies = [reply for kind, handler in HANDLERS.items() if kind in kinds for reply in handler(batch)]
     work.flush()
     return replies
+
+
+def _parts(message: Message) -> tuple[Message, ...]:
+    """A report may bring a claim along, which is handled after it."""
+    if isinstance(message, AttemptFinished) and message.claim is not None:
+        return message, message.claim
+    return (message,)
 
 
 def _look_up(batch: Batch) -> None:

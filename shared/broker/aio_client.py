@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Self
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
+from shared.broker.aio_channels import KeptChannel
 from shared.broker.aio_consumer import AioConsumer
 from shared.broker.aio_values import declare_on, error_of, foreign_errors, is_denied, wire_message
 from shared.broker.delays import backoff
@@ -60,8 +61,8 @@ class AsyncBroker:
         self._settled = asyncio.Event()
         self._failure: BrokerError | None = None
         self._connection: AbstractConnection | None = None
-        self._publishing: AbstractChannel | None = None
-        self._opening = asyncio.Lock()
+        self._confirming = KeptChannel(self._require_connection, confirms=True)
+        self._plain = KeptChannel(self._require_connection, confirms=False)
         self._in_flight: dict[str, asyncio.Event] = {}
         self._topology = Topology()
         self._consumers: list[AioConsumer] = []
@@ -119,6 +120,26 @@ class AsyncBroker:
             del self._in_flight[message.message_id]
             answered.set()
 
+    async def publish_unconfirmed(self, message: OutgoingMessage) -> None:
+        """Publish without waiting or knowing. Raises `BrokerUnavailable` without a connection."""
+        self._require_connection()
+        wire = wire_message(message)
+        with foreign_errors():
+            channel = await self._plain.underlay()
+            await channel.basic_publish(
+                wire.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                properties=wire.properties,
+            )
+
+    async def remove_one(self, queue: str) -> None:
+        """Take one message off the queue, unread, if there is any. Raises `BrokerUnavailable`, `TopologyRefused`."""
+        self._require_connection()
+        with foreign_errors():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await (await self._plain.underlay()).basic_get(queue, no_ack=True)
+
     async def consume(self, queue: QueueSpec | str, prefetch: int) -> AioConsumer:
         """Consume, now or as soon as connected. A `QueueSpec` is declared with it, each time."""
         if self._closed:
@@ -167,7 +188,7 @@ class AsyncBroker:
         with foreign_errors():
             try:
                 async with asyncio.timeout(timeout):
-                    channel = await self._publish_channel()
+                    channel = await self._confirming.open()
                     exchange = await channel.get_exchange(message.exchange, ensure=False)
                     await exchange.publish(wire_message(message), message.routing_key, mandatory=message.mandatory)
             except PublishError as error:
@@ -178,14 +199,6 @@ class AsyncBroker:
                 if names_missing_exchange(str(error), message.exchange):
                     raise Unroutable(message.exchange, message.routing_key, str(error)) from None
                 raise BrokerUnavailable(f"The channel closed before the confirmation: {error}") from error
-
-    async def _publish_channel(self) -> AbstractChannel:
-        async with self._opening:
-            if self._publishing is None or self._publishing.is_closed:
-                channel = self._require_connection().channel(publisher_confirms=True, on_return_raises=True)
-                await channel.initialize()
-                self._publishing = channel
-            return self._publishing
 
     async def _depth(self, name: str) -> QueueDepth | None:
         connection = self._require_connection()
@@ -233,7 +246,8 @@ class AsyncBroker:
 
     def _now_connected(self, connection: AbstractConnection) -> None:
         self._connection = connection
-        self._publishing = None
+        self._confirming.forget()
+        self._plain.forget()
         self._failure = None
         self.connected.set()
         self._settled.set()

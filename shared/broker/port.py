@@ -203,6 +203,12 @@ class AsyncBrokerPort(Protocol):
     async def publish(self, message: OutgoingMessage, timeout: float = 10.0) -> None:
         """Publish and wait for the confirmation. Raises Unroutable, NotAccepted, BrokerUnavailable."""
 
+    async def publish_unconfirmed(self, message: OutgoingMessage) -> None:
+        """Publish without waiting or knowing. Raises BrokerUnavailable without a connection."""
+
+    async def remove_one(self, queue: str) -> None:
+        """Take one message off the queue, unread, if there is any. Raises BrokerUnavailable, TopologyRefused."""
+
     async def consume(self, queue: QueueSpec | str, prefetch: int) -> AsyncConsumerPort:
         """Consume, now or as soon as connected; a `QueueSpec` is declared with it, each time."""
 

@@ -1,6 +1,6 @@
 """What a transaction has changed, written with a fixed number of statements however many events there were."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Integer, Update, bindparam, func, insert, upd
 from shared.core.facts import RunFacts
 from shared.core.states import AnalysisStatus, RunState, SubTaskState
 from shared.database.execution import Attempt, Run, StageRow, SubTask
-from shared.database.outbox import Posting, post
+from shared.database.outbox import Posting
 from shared.database.resources import Analysis
+from shared.messages.catalogue import Token
 
 _ENDED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
 _EVENTS = frozenset({"events_total", "events_complete"})
@@ -93,15 +94,27 @@ class Flush:
         """The changed columns of an attempt."""
         return self.attempts.setdefault(attempt_id, {})
 
+    def queues_made_ready(self) -> set[str]:
+        """The queues on which this transaction has made work ready: those that get tokens at once."""
+        return {posting.routing_key for posting in self.postings if _wakes(posting)}
+
+    def take_back_token(self, queue: str) -> bool:
+        """Post one token less, if one is to be posted to the queue at once. Returns whether there was one."""
+        for at, posting in enumerate(self.postings):
+            if posting.routing_key == queue and _wakes(posting):
+                fewer = [replace(posting, copies=posting.copies - 1)] if posting.copies > 1 else []
+                self.postings[at : at + 1] = fewer
+                return True
+        return False
+
     def write(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
-        """Write everything, in the lock order."""
+        """Write all rows but those of the outbox, in the lock order."""
         self._write_analyses(connection)
         self._write_runs(connection, runs)
         self._write_stages(connection, runs)
         self._write_sub_tasks(connection)
         self._write_waiting(connection)
         self._write_attempts(connection)
-        post(connection, self.postings)
 
     def _write_analyses(self, connection: Connection) -> None:
         for analysis_id, (run_id, status) in sorted(self.analyses.items()):
@@ -162,3 +175,7 @@ class Flush:
             connection.execute(_RENEW_LEASE, renewed)
         if self.new_attempts:
             connection.execute(_INSERT_ATTEMPT, self.new_attempts)
+
+
+def _wakes(posting: Posting) -> bool:
+    return isinstance(posting.message, Token) and posting.not_before is None

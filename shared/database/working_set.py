@@ -39,7 +39,7 @@ from shared.core.retries import UNCOUNTED, Cause, RetryPolicy
 from shared.core.states import ANALYSIS, AnalysisStatus, AttemptState, RunState, SubTaskState, allows, move
 from shared.database.execution import Attempt, Run, StageRow, SubTask
 from shared.database.flush import Flush
-from shared.database.outbox import Posting
+from shared.database.outbox import Posting, post
 from shared.database.resources import Analysis
 from shared.messages.catalogue import StopRun, Token
 
@@ -182,9 +182,26 @@ class WorkingSet:
         """Let the lease of an attempt begin anew, for whoever watches its renewals. `lease` in seconds."""
         self._flush.leases[attempt_id] = self.now + timedelta(seconds=lease)
 
+    @property
+    def queues_made_ready(self) -> set[str]:
+        """The queues on which this transaction has made work ready so far."""
+        return self._flush.queues_made_ready()
+
+    def take_back_token(self, queue: str) -> bool:
+        """Post one token less to the queue, if this transaction posts one at once. Returns whether it did."""
+        return self._flush.take_back_token(queue)
+
+    def flush_rows(self) -> None:
+        """Write the rows that have changed so far, so that queries see them. The messages wait for `flush`."""
+        before = self._flush
+        before.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()})
+        self._flush = Flush(self.now, run_of=before.run_of, postings=before.postings)
+
     def flush(self) -> None:
-        """Write all that has changed."""
-        self._flush.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()})
+        """Write all that has changed, and the messages that it causes."""
+        self.flush_rows()
+        post(self.connection, self._flush.postings)
+        self._flush.postings.clear()
 
     def _stages(self, run_ids: list[int]) -> dict[int, tuple[StageFacts, ...]]:
         found: dict[int, tuple[StageFacts, ...]] = {}

@@ -55,13 +55,15 @@ class ChangePriority(Message):
 class ClaimWork(Message):
     """A worker with a free slot asks for the best ready sub-task of its queue.
 
-    The same claim asked again gets the same grant while that attempt lives, and nothing after.
+    The same claim asked again gets the same grant while that attempt lives, and nothing after. `by_token`: whether a
+    token led to it, which dies with its answer; else the worker claims for a slot whose attempt has just ended.
     """
 
     claim_id: UUID
     worker_id: str
     queue: str
     slot: int
+    by_token: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,25 @@ class Grant:
 
 @dataclass(frozen=True)
 class ClaimAnswered(Message):
-    """The answer to a claim: a grant, or nothing."""
+    """The answer to a claim: a grant, or nothing.
+
+    `token_left`: the sub-task was granted without a token, so one too many is on the queue or on its way there, and the
+    worker removes one. `settled`: the attempt whose report came with the claim and has been taken into account.
+    """
 
     claim_id: UUID
     grant: Grant | None = None
+    token_left: bool = False
+    settled: UUID | None = None
 
 
 @dataclass(frozen=True)
 class AttemptFinished(Message):
-    """An attempt has ended on its worker: `cause` is null when it completed and `artifacts` name what it left."""
+    """An attempt has ended on its worker: `cause` is null when it completed and `artifacts` name what it left.
+
+    `claim` is the claim for the slot that it leaves: handled in the same transaction, after the report, and answered
+    with it. Heartbeats repeat reports without it.
+    """
 
     attempt_id: UUID
     worker_id: str
@@ -114,6 +126,7 @@ class AttemptFinished(Message):
     peak_memory: int | None = None
     events_total: int = 0
     events_complete: int = 0
+    claim: ClaimWork | None = None
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from shared.broker.aio_client import AsyncBroker
-from shared.broker.errors import BrokerClosed, BrokerUnavailable, Unroutable
-from shared.broker.port import OutgoingMessage, QueueDepth
+from shared.broker.errors import BrokerClosed, BrokerError, BrokerUnavailable, TopologyRefused, Unroutable
+from shared.broker.port import AsyncBrokerPort, OutgoingMessage, QueueDepth
 from shared.broker.topology import BindingSpec, ExchangeSpec, QueueSpec, Topology
 from tests.broker.drivers import AsyncDriver, depth_becomes
 from tests.broker.waiting import until
+from tests.fakes.broker import AsyncMemoryBroker, MemoryServer
 
 
 @pytest.fixture
@@ -24,6 +26,59 @@ async def broker(broker_url: str, queue_name: str) -> AsyncIterator[AsyncBroker]
 
 async def publish(broker: AsyncBroker, queue: str, *bodies: bytes) -> None:
     await asyncio.gather(*(broker.publish(OutgoingMessage("", queue, body)) for body in bodies))
+
+
+@pytest.fixture(params=["RabbitMQ", "memory"])
+async def any_broker(
+    request: pytest.FixtureRequest, broker_url: str, queue_name: str
+) -> AsyncIterator[AsyncBrokerPort]:
+    real = request.param == "RabbitMQ"
+    async with AsyncBroker(broker_url, "asyncio") if real else AsyncMemoryBroker(MemoryServer()) as broker:
+        await broker.declare(Topology(queues=(QueueSpec(queue_name, max_priority=10),)))
+        yield broker
+
+
+async def test_an_unconfirmed_message_arrives(any_broker: AsyncBrokerPort, queue_name: str) -> None:
+    await any_broker.publish_unconfirmed(OutgoingMessage("", "nowhere", b""))
+    await any_broker.publish_unconfirmed(OutgoingMessage("", queue_name, b"report", correlation_id="7", priority=3))
+
+    consumer = await any_broker.consume(queue_name, prefetch=5)
+    delivery = await asyncio.wait_for(consumer.get(), 10)
+    assert (delivery.body, delivery.correlation_id, delivery.priority) == (b"report", "7", 3)
+
+
+async def test_unconfirmed_messages_go_on_after_one_that_the_broker_refuses(
+    broker: AsyncBroker, queue_name: str
+) -> None:
+    consumer = await broker.consume(queue_name, prefetch=5)
+    await broker.publish_unconfirmed(OutgoingMessage("no-such-exchange", "", b""))  # the broker closes the channel
+
+    async def arrives() -> bytes:
+        while True:
+            with suppress(BrokerError):
+                await broker.publish_unconfirmed(OutgoingMessage("", queue_name, b"again"))
+            with suppress(TimeoutError):
+                return (await asyncio.wait_for(consumer.get(), 0.2)).body
+
+    assert await asyncio.wait_for(arrives(), 10) == b"again"
+
+
+async def test_removing_one_takes_the_first_message_and_nothing_from_an_empty_queue(
+    any_broker: AsyncBrokerPort, queue_name: str
+) -> None:
+    for body, priority in ((b"low", 1), (b"high", 9), (b"lower", 0)):
+        await any_broker.publish(OutgoingMessage("", queue_name, body, priority=priority))
+
+    await any_broker.remove_one(queue_name)
+    await depth_becomes(AsyncDriver(any_broker), queue_name, QueueDepth(2, 0))
+    consumer = await any_broker.consume(queue_name, prefetch=5)
+    left = [await asyncio.wait_for(consumer.get(), 10) for _ in range(2)]
+    assert [each.body for each in left] == [b"low", b"lower"]
+
+    await any_broker.remove_one(queue_name)
+    with pytest.raises(TopologyRefused):
+        await any_broker.remove_one("no-such-queue")
+    await any_broker.remove_one(queue_name)
 
 
 async def test_pause_stops_deliveries_and_gives_the_prefetched_ones_back(broker: AsyncBroker, queue_name: str) -> None:

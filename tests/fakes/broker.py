@@ -231,6 +231,14 @@ class AsyncMemoryBroker:
         if not self._server.publish(message) and message.mandatory:
             raise Unroutable(message.exchange, message.routing_key, "NO_ROUTE")
 
+    async def publish_unconfirmed(self, message: OutgoingMessage) -> None:
+        self._check()
+        self._server.publish(message)
+
+    async def remove_one(self, queue: str) -> None:
+        self._check()
+        self._server.remove_one(queue, self)
+
     async def consume(self, queue: QueueSpec | str, prefetch: int) -> AsyncMemoryConsumer:
         self._check()
         consumer = AsyncMemoryConsumer(self._server, queue, prefetch, self)

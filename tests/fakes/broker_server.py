@@ -96,6 +96,13 @@ class MemoryServer:
                 self._deliver(queue)
             return bool(targets)
 
+    def remove_one(self, queue: str, owner: object) -> None:
+        """Forget the queue's first message, if there is one. Raises `TopologyRefused` if the queue is missing."""
+        with self.lock:
+            entries = self._accessible(queue, owner).entries
+            if entries:
+                heapq.heappop(entries)
+
     def subscribe(
         self, queue: str, prefetch: int, priority: int, owner: object, arrived: Callable[[], None]
     ) -> Subscription:

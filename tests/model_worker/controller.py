@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from types import TracebackType
 from typing import Self
@@ -72,8 +72,8 @@ class Controller:
     """Answers claims with what was offered, and settles what is reported. All that it hears is kept in lists.
 
     `deaf_to` claims are not answered at all; `settles` off, reports are heard and not answered; `answers_beats` off,
-    heartbeats are not; `hears_reports` off, reports other than those in heartbeats are overlooked. What concerns other
-    queues is not its affair.
+    heartbeats are not; `hears_reports` off, reports other than those in heartbeats are overlooked. `claims` are those
+    that a token led to, `next_claims` the others. What concerns other queues is not its affair.
     """
 
     ears: Ears
@@ -83,6 +83,7 @@ class Controller:
     answers_beats: bool = True
     hears_reports: bool = True
     claims: list[ClaimWork] = field(default_factory=list)
+    next_claims: list[ClaimWork] = field(default_factory=list)
     beats: list[WorkerBeat] = field(default_factory=list)
     reports: list[AttemptFinished] = field(default_factory=list)
     registrations: list[RegisterModel] = field(default_factory=list)
@@ -105,6 +106,10 @@ class Controller:
         self._ready.extend(grants)
         for _ in grants:
             self.send_token()
+
+    def offer_untold(self, *grants: Grant) -> None:
+        """Make sub-tasks ready of which no token tells, as a report does whose claim gets them at once."""
+        self._ready.extend(grants)
 
     def send_token(self) -> None:
         """A token, whether or not there is work."""
@@ -158,24 +163,31 @@ class Controller:
                 for report in beat.finished:
                     self._settle(report)
             case AttemptFinished() as report if report.attempt_id in self._granted and self.hears_reports:
-                self.reports.append(report)
-                self._settle(report)
+                self._settle_and_answer(report)
             case RegisterModel() as registration if self.queue.startswith(
                 f"{registration.supplier_id}-{registration.model_id}-"
             ):
                 self.registrations.append(registration)
 
-    def _answer(self, claim: ClaimWork) -> None:
-        self.claims.append(claim)
+    def _settle_and_answer(self, report: AttemptFinished) -> None:
+        """One message for both, as the real one does."""
+        self.reports.append(report)
+        if report.claim is None:
+            self._settle(report)
+        else:
+            self._answer(report.claim, settled=report.attempt_id if self.settles else None)
+
+    def _answer(self, claim: ClaimWork, settled: UUID | None = None) -> None:
+        (self.claims if claim.by_token else self.next_claims).append(claim)
         if self.deaf_to > 0:
             self.deaf_to -= 1
             return
         if claim.claim_id not in self.answers:
             grant = self._ready.popleft() if self._ready else None
-            self.answers[claim.claim_id] = ClaimAnswered(claim.claim_id, grant)
+            self.answers[claim.claim_id] = ClaimAnswered(claim.claim_id, grant, not claim.by_token and bool(grant))
             if grant is not None:
                 self._granted.add(grant.attempt_id)
-        self.tell(claim.worker_id, self.answers[claim.claim_id])
+        self.tell(claim.worker_id, replace(self.answers[claim.claim_id], settled=settled))
 
     def _settle(self, report: AttemptFinished) -> None:
         if self.settles:

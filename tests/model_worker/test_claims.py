@@ -112,6 +112,7 @@ def test_an_attempt_of_weight_all_waits_for_the_others_and_nothing_is_claimed_me
 
     small_goes_on.touch()
     wait_for(large_runs.exists, "the large one, alone")
+    assert shared_controller.report_of(small).claim is None
     assert shared_controller.next_beat().free_slots == 0
     assert len(shared_controller.claims) == claims_before + 2
     large_goes_on.touch()

@@ -35,8 +35,8 @@ class TestSlots:
         slots.take(1, SlotWeight.ONE)
         async with slots.held(0):
             pass
-        assert await slots.wait_free() == 0
-        assert slots.free == 2
+        await slots.wait_free()
+        assert (slots.first_free, slots.free) == (0, 2)
 
     async def test_whoever_waits_is_woken_when_a_slot_comes_free(self) -> None:
         slots = Slots(1)
@@ -46,13 +46,14 @@ class TestSlots:
         assert not waiting.done()
         async with slots.held(0):
             pass
-        assert await waiting == 0
+        await waiting
+        assert slots.first_free == 0
 
     async def test_one_of_weight_all_waits_for_the_others_and_nothing_is_free_meanwhile(self) -> None:
         slots = Slots(3)
         slots.take(0, SlotWeight.ONE)
         slots.take(1, SlotWeight.ALL)
-        assert slots.free == 0
+        assert (slots.free, slots.first_free) == (0, None)
         turn = asyncio.create_task(slots.wait_turn(1))
         await settled()
         assert not turn.done()
@@ -86,6 +87,23 @@ class TestSlots:
         async with slots.held(0):
             pass
         assert slots.free == 0
+
+    async def test_a_slot_goes_on_unless_another_wants_all_of_them(self) -> None:
+        slots = Slots(2)
+        slots.take(0, SlotWeight.ONE)
+        assert slots.may_go_on(0)
+        slots.take(1, SlotWeight.ALL)
+        assert (slots.may_go_on(0), slots.may_go_on(1)) == (False, True)
+
+    async def test_what_follows_on_a_slot_may_want_less_or_more_than_what_was_before(self) -> None:
+        slots = Slots(2)
+        slots.take(0, SlotWeight.ALL)
+        waiting = asyncio.create_task(slots.wait_free())
+        await slots.go_on(0, SlotWeight.ONE)
+        await asyncio.wait_for(waiting, 1)
+        assert slots.first_free == 1
+        await slots.go_on(0, SlotWeight.ALL)
+        assert slots.first_free is None
 
 
 class TestHoldings:
@@ -148,4 +166,5 @@ async def test_a_wait_for_a_turn_that_is_given_up_leaves_the_slots_usable() -> N
         await turn
     async with slots.held(1):
         pass
-    assert await asyncio.wait_for(slots.wait_free(), 1) == 1
+    await asyncio.wait_for(slots.wait_free(), 1)
+    assert slots.first_free == 1

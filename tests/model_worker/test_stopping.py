@@ -113,7 +113,7 @@ class TestDrain:
         assert controller.next_beat().finished  # it does not leave before it is answered
         controller.settles = True
         assert worker.wait(10) == 0
-        assert len(controller.claims) == 1
+        assert (len(controller.claims), controller.next_claims) == (1, [])
         assert controller.tokens() == (1, 0)
         assert not bench.place.exists()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from uuid import UUID, uuid4
 
@@ -92,15 +92,24 @@ class LossyWorker:
 
     def _hear(self, message: Message) -> None:
         match message:
-            case ClaimAnswered() if self.claim is not None and message.claim_id == self.claim.claim_id:
-                self.claim, self.held = None, message.grant
-                self.done_at = time.monotonic() + self.chance.uniform(0, 0.05)
+            case ClaimAnswered() as answer:
+                self._hear_answer(answer)
             case AttemptSettled() | AttemptRefused():
                 self.finished.pop(message.attempt_id, None)
                 if self.held is not None and self.held.attempt_id == message.attempt_id:
                     self.held = None
             case StopRun() if self.held is not None and self.held.run_uuid == message.run_uuid:
                 self._finish(Cause.CANCELLED)
+
+    def _hear_answer(self, answer: ClaimAnswered) -> None:
+        if answer.settled is not None:
+            self.finished.pop(answer.settled, None)
+        if self.claim is None or answer.claim_id != self.claim.claim_id:
+            return
+        self.claim, self.held = None, answer.grant
+        self.done_at = time.monotonic() + self.chance.uniform(0, 0.05)
+        if answer.token_left:
+            self.tokens.ack(self.tokens.take(1, timeout=0))
 
     def _work(self) -> None:
         if self.held is None or time.monotonic() < self.done_at:
@@ -117,7 +126,10 @@ class LossyWorker:
         report = AttemptFinished(self.held.attempt_id, self.talker.worker_id, cause, artifacts=artifacts)
         self.finished[report.attempt_id] = report
         self.held = None
-        self.talker.say(report)
+        if self.chance.random() < 0.5:  # workers of two versions
+            self.claim = ClaimWork(uuid4(), self.talker.worker_id, self.queue, 0, by_token=False)
+            self.asked_at = time.monotonic()
+        self.talker.say(replace(report, claim=self.claim))
 
     def _claim(self) -> None:
         if self.held is not None:

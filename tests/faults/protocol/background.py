@@ -150,8 +150,8 @@ def _is_silent(decisions: Decisions, state: State, attempt: int) -> bool:
         return False
     if not worker.holds(attempt):
         return True
-    reported = any(each[0] == "report" and each[2] == attempt for each in state.intake)
-    reported = reported or any(look.message[0] == "report" and look.message[2] == attempt for look in state.looks)
+    waiting = (*state.intake, *(look.message for look in state.looks))
+    reported = any(each[0] in ("report", "turn") and each[2] == attempt for each in waiting)
     return not decisions.setup.rules.repeats_finished and not reported
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.faults.protocol.rules import Rules, Setup, stages
+from tests.faults.protocol.rules import Rules, Setup, When, stages
 
 _ONE = stages(cleanup=False)
 _TWO = stages(2, cleanup=False)
@@ -45,7 +45,7 @@ BROKEN = (
     ),
     Broken(
         "reports are decided on counters that were read before the lock",
-        Setup(_TWO, faults=0, cancels=False, rules=Rules(report_in_lock=False)),
+        Setup(_TWO, faults=0, cancels=False, claims_with_reports=When.SOMETIMES, rules=Rules(report_in_lock=False)),
         "a decision cannot be taken: stage 0 has no 1 sub-tasks that are STARTED",
     ),
     Broken(

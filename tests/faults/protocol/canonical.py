@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.core.states import AttemptState, RunState, SubTaskState
 from tests.faults.protocol.decisions import Decisions
-from tests.faults.protocol.state import DEAD, Attempt, Message, State, Worker
+from tests.faults.protocol.state import DEAD, Attempt, Message, State, Worker, claim_in
 
 _STOPPED = frozenset({RunState.FAILING, RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
 _WAITING = frozenset({SubTaskState.PENDING, SubTaskState.QUEUED})
@@ -39,10 +39,11 @@ def canonical(decisions: Decisions, state: State) -> State:
 def _without_inert_claims(state: State) -> State:
     """A run that is stopped grants nothing any more: tokens and claims that got nothing so far die without effect."""
     looks = tuple(each for each in state.looks if each.message[0] != "claim" or each.again or each.sub_task >= 0)
-    pending = {row.claim for row in state.attempts} | {look.message[2] for look in looks}
+    pending = {row.claim for row in state.attempts} | {claim_in(look.message) for look in looks}
+    pending |= {claim_in(each) for each in state.intake if each[0] == "turn"}
     inert = [worker.claim > 0 and worker.claim not in pending for worker in state.workers]
     workers = tuple(
-        worker._replace(claim=0, token=False) if dies else worker
+        worker._replace(claim=0, by_token=False, token=False) if dies else worker
         for worker, dies in zip(state.workers, inert, strict=True)
     )
     intake = tuple(each for each in state.intake if each[0] != "claim" or each[2] in pending)
@@ -93,7 +94,7 @@ def _heard_of_use(worker: Worker) -> Worker:
 def _is_of_use(worker: Worker, message: Message) -> bool:
     match message:
         case ("answer", claim, *_):
-            return bool(claim == worker.claim)
+            return bool(claim == worker.claim or worker.holds(message[5]))
         case ("stop",):
             waits = any(each[0] == "answer" and each[1] == worker.claim for each in worker.inbox)
             return waits or any(not each.stopping for each in worker.running)
@@ -106,8 +107,8 @@ def _kept(state: State) -> Iterator[Attempt]:
     """Rows of attempts that live or that anybody may still speak of; a claim's id while anybody may still say it."""
     spoken_of = set(_spoken_of(state))
     claims = {worker.claim for worker in state.workers}
-    claims.update(message[2] for message in state.intake if message[0] == "claim")
-    claims.update(each.message[2] for each in state.looks if each.message[0] == "claim")
+    claims.update(claim_in(message) for message in state.intake)
+    claims.update(claim_in(each.message) for each in state.looks)
     for row in state.attempts:
         if row.is_live or row.behind or row.attempt in spoken_of:
             yield row if not row.claim or row.claim in claims else row._replace(claim=0)
@@ -117,9 +118,9 @@ def _spoken_of(state: State) -> Iterator[int]:
     for worker in state.workers:
         yield from (each.attempt for each in worker.running)
         yield from (attempt for attempt, _ in worker.finished)
-        yield from (each[2] for each in worker.inbox if each[0] == "answer")
+        yield from (attempt for each in worker.inbox if each[0] == "answer" for attempt in (each[2], each[5]))
     for message in (*state.intake, *(each.message for each in state.looks)):
-        if message[0] == "report":
+        if message[0] in ("report", "turn"):
             yield message[2]
     yield from (each.again for each in state.looks)
     for message in (*state.beats, *state.late):

@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.core.facts import AttemptEnded, CancelRequested, Event, RunPlanned, WorkGranted
 from shared.core.retries import Cause
 from shared.core.states import AttemptState, RunState, SubTaskState
-from tests.faults.protocol.decisions import Decisions
+from tests.faults.protocol.decisions import Decisions, tokens_in, with_token_less
 from tests.faults.protocol.state import (
     DONE,
     Attempt,
@@ -18,6 +18,7 @@ from tests.faults.protocol.state import (
     Message,
     State,
     attempt_number,
+    claim_in,
     sub_task_of,
     with_one,
     without,
@@ -36,7 +37,7 @@ def take(decisions: Decisions, state: State) -> Iterator[Step]:
     Claims of a queue are looked up one transaction after the other (claims.py:_take_turns).
     """
     for message in state.intake:
-        if message[0] == "claim" and not any(look.message[0] == "claim" for look in state.looks):
+        if claim_in(message) and not any(claim_in(look.message) for look in state.looks):
             look = _find_candidate(decisions, state, message)
             found = f"s{look.sub_task}" if look.sub_task >= 0 else attempt_name(look.again) if look.again else "nothing"
             yield f"a controller takes {message_name(message)} and finds {found}", _looking(state, message, look)
@@ -49,9 +50,10 @@ def finish_looks(decisions: Decisions, state: State) -> Iterator[Step]:
     """services/task_controller/handlers.py:handle, from the lock to the commit, then intake.py:Intake._handle."""
     for look in state.looks:
         before = state._replace(looks=without(state.looks, look))
-        after, reply = _commit(decisions, before, look)
+        after, replies = _commit(decisions, before, look)
         label = f"a controller commits {message_name(look.message)}"
-        yield from _answered(decisions, label, after, look.message, reply)
+        yield from _answered(decisions, label, after, look.message, replies)
+        yield from _answered_early(decisions, before, look.message, replies)
         if state.faults:
             yield (
                 f"a controller dies, or its database fails over, before it commits {message_name(look.message)}",
@@ -62,14 +64,22 @@ def finish_looks(decisions: Decisions, state: State) -> Iterator[Step]:
 def handle(decisions: Decisions, state: State) -> Iterator[Step]:
     """services/task_controller/intake.py:Intake._handle for messages whose look-up never changes."""
     for message in state.intake:
-        if message[0] == "claim" or (message[0] == "report" and not decisions.setup.rules.report_in_lock):
+        if claim_in(message) or (message[0] == "report" and not decisions.setup.rules.report_in_lock):
             continue
         taken = state._replace(intake=without(state.intake, message))
-        after, reply = _commit(decisions, taken, Look(message))
-        yield from _answered(decisions, f"a controller handles {message_name(message)}", after, message, reply)
-        if state.faults and reply is not None and not decisions.setup.rules.replies_after_commit:
-            early = told(decisions, state, message[1], reply)._replace(faults=state.faults - 1)
-            yield f"a controller answers {message_name(message)} and dies before its commit", early
+        after, replies = _commit(decisions, taken, Look(message))
+        yield from _answered(decisions, f"a controller handles {message_name(message)}", after, message, replies)
+        yield from _answered_early(decisions, taken, message, replies)
+
+
+def _answered_early(
+    decisions: Decisions, before: State, message: Message, replies: tuple[Message, ...]
+) -> Iterator[Step]:
+    """The rule broken: the answers are out, the commit is not."""
+    if before.faults and replies and not decisions.setup.rules.replies_after_commit:
+        again = _again(before, message)._replace(faults=before.faults - 1)
+        label = f"a controller answers {message_name(message)} and dies before its commit"
+        yield label, _told_all(decisions, again, message, replies)
 
 
 def end_attempt(decisions: Decisions, state: State, attempt: int, cause: str) -> tuple[State, str | None]:
@@ -87,36 +97,73 @@ def _again(state: State, message: Message) -> State:
 
 
 def _answered(
-    decisions: Decisions, label: str, after: State, message: Message, reply: Message | None
+    decisions: Decisions, label: str, after: State, message: Message, replies: tuple[Message, ...]
 ) -> Iterator[Step]:
-    """The answer goes out, then the message is acknowledged; either may be cut off."""
-    done = told(decisions, after, message[1], reply) if reply is not None else after
+    """The answers go out, then the message is acknowledged; either may be cut off."""
+    done = _told_all(decisions, after, message, replies)
     yield label, done
     if after.faults:
         fewer = after.faults - 1
         again = _again(after, message)._replace(faults=fewer)
         yield f"{label} and dies, or loses its database, before it answers", again
-        if reply is not None:
+        if replies:
             yield f"{label}, but the answer is lost", after._replace(faults=fewer)
-            yield f"{label} and answers; the message comes again", told(decisions, again, message[1], reply)
+            yield f"{label} and answers; the message comes again", _told_all(decisions, again, message, replies)
 
 
-def _commit(decisions: Decisions, state: State, look: Look) -> tuple[State, Message | None]:
-    """services/task_controller/handlers.py:HANDLERS, one message a transaction. Returns the answer to its worker."""
+def _told_all(decisions: Decisions, state: State, message: Message, replies: tuple[Message, ...]) -> State:
+    for reply in replies:
+        state = told(decisions, state, message[1], reply)
+    return state
+
+
+def _commit(decisions: Decisions, state: State, look: Look) -> tuple[State, tuple[Message, ...]]:
+    """services/task_controller/handlers.py:HANDLERS, one message a transaction. Returns the answers to its worker."""
     match look.message:
         case ("start",):
-            return plan(decisions, state), None
+            return plan(decisions, state), ()
         case ("cancel",):
-            return decisions.apply(state, CancelRequested())[0], None
+            return decisions.apply(state, CancelRequested())[0], ()
         case ("report", _, attempt, cause):
             run = look.run if look.run >= 0 else None
             after, refusal = _end_attempt(decisions, state, attempt, cause, run)
-            return after, ("settled" if refusal is None else "refused", attempt)
-        case ("claim", worker, claim):
-            after, attempt = _grant(decisions, state, look, worker, claim)
-            alone = after.sub_tasks[sub_task_of(attempt)].weight == "all" if attempt else False
-            return after, ("answer", claim, attempt, alone)
+            return after, (("settled" if refusal is None else "refused", attempt),)
+        case ("claim", worker, claim, by_token):
+            after, answer = _answer(decisions, state, look, worker, claim, None if by_token else 0)
+            return after, ((*answer, 0),)
+        case ("turn", worker, attempt, cause, claim):
+            return _turn(decisions, state, look, worker, attempt, cause, claim)
     raise LookupError(f"no controller handles {look.message}")
+
+
+def _turn(
+    decisions: Decisions, state: State, look: Look, worker: int, attempt: int, cause: str, claim: int
+) -> tuple[State, tuple[Message, ...]]:
+    """The report, then its claim, in one transaction: handlers.py:settle_attempts, then grant_claims."""
+    settled, refusal = _end_attempt(decisions, state, attempt, cause, look.run if look.run >= 0 else None)
+    posted = tokens_in(settled.outbox) - tokens_in(state.outbox)
+    if posted and not look.again:
+        look = _find_candidate(decisions, settled, look.message)
+    after, answer = _answer(decisions, settled, look, worker, claim, posted)
+    if refusal is None:
+        return after, ((*answer, attempt),)
+    return after, (("refused", attempt), (*answer, 0))
+
+
+def _answer(
+    decisions: Decisions, state: State, look: Look, worker: int, claim: int, posted: int | None
+) -> tuple[State, Message]:
+    """services/task_controller/claims.py:grant. `posted`: how many tokens this transaction posts; None: by a token."""
+    after, attempt = _grant(decisions, state, look, worker, claim)
+    if not attempt or look.again or posted is None:
+        return after, ("answer", claim, attempt, _alone(after, attempt), False)
+    if posted:
+        after = with_token_less(after)
+    return after, ("answer", claim, attempt, _alone(after, attempt), not posted)
+
+
+def _alone(state: State, attempt: int) -> bool:
+    return state.sub_tasks[sub_task_of(attempt)].weight == "all" if attempt else False
 
 
 def plan(decisions: Decisions, state: State) -> State:
@@ -138,7 +185,7 @@ def _end_attempt(
 
 def _find_candidate(decisions: Decisions, state: State, message: Message) -> Look:
     """services/task_controller/claims.py:find_candidates: what the claim got before, else the best ready sub-task."""
-    _, _, claim = message
+    claim = claim_in(message)
     before = next((row.attempt for row in state.attempts if row.claim == claim), 0)
     if before and decisions.setup.rules.remembers_claims:
         return Look(message, again=before)

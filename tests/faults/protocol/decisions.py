@@ -173,6 +173,13 @@ def posted(state: State, posting: Message) -> State:
     return state._replace(outbox=with_one(others, ("token", waiting + posting[1])))
 
 
+def with_token_less(state: State) -> State:
+    """shared/database/flush.py:Flush.take_back_token, for a transaction that posts one."""
+    waiting = tokens_in(state.outbox) - 1
+    others = tuple(each for each in state.outbox if each[0] != "token")
+    return state._replace(outbox=with_one(others, ("token", waiting)) if waiting else others)
+
+
 def tokens_in(outbox: tuple[Message, ...]) -> int:
     """Tokens that the relay has still to publish."""
     return sum(each[1] for each in outbox if each[0] == "token")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.core.states import IllegalTransition, RunState
-from tests.faults.protocol.rules import Setup, stages
+from tests.faults.protocol.rules import Setup, When, stages
 from tests.faults.protocol.state import State
 from tests.faults.protocol.world import BrokenPromise, Step, World
 
@@ -137,7 +137,14 @@ def _story(state: State, parents: dict[State, tuple[State, str] | None]) -> list
 
 _ALONE = stages(cleanup=False)
 WORLDS = {
-    "two chunks, recording, clean-up; any one fault; a cancel at any moment": Setup(stages(2)),
+    "two chunks, recording, clean-up; claims by tokens only; any one fault; a cancel at any moment": Setup(
+        stages(2), claims_with_reports=When.NEVER
+    ),
+    "two chunks, recording; any one fault": Setup(stages(2, cleanup=False), cancels=False),
+    "one sub-task, clean-up; any one fault; a cancel at any moment": Setup(stages()),
+    "one sub-task; workers of two versions; any one fault; a cancel at any moment": Setup(
+        _ALONE, claims_with_reports=When.SOMETIMES
+    ),
     "one sub-task; the reaper look by look; any one fault; a cancel at any moment": Setup(_ALONE, watches=True),
     "one sub-task; heartbeats and answers take their time; the reaper look by look; any one fault": Setup(
         _ALONE, watches=True, prompt=False, cancels=False

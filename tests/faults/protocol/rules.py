@@ -1,12 +1,21 @@
 """The rules of the protocol that the model can break on purpose, and the small worlds that it explores."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from shared.core.facts import StageFacts
 from shared.core.plan import Phase
 from shared.core.retries import Cause, RetryPolicy
 
 QUEUE = "model"
+
+
+class When(Enum):
+    """How often something is done that may be done. Workers of two versions do it SOMETIMES."""
+
+    ALWAYS = "always"
+    SOMETIMES = "sometimes"
+    NEVER = "never"
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class Setup:
     Where the reaper watches, heartbeats queue up with its canaries all the same."""
     lossy: bool = True
     """Whether the broker may lose, double and delay messages, or processes only die and err."""
+    claims_with_reports: When = When.ALWAYS
+    """Whether workers claim without a token in the message of a report, where they may."""
     eager: bool = False
     """Whether the reconciler tops up without counting the tokens that workers have in hand."""
     rules: Rules = field(default_factory=Rules)

@@ -2,7 +2,8 @@
 to go wrong.
 
 Messages are tuples that begin with their kind. To the controllers: ("start",), ("cancel",),
-("claim", worker, claim), ("report", worker, attempt, cause). To a worker: ("answer", claim, attempt, alone),
+("claim", worker, claim, by_token), ("report", worker, attempt, cause), and a report with its claim in one,
+("turn", worker, attempt, cause, claim). To a worker: ("answer", claim, attempt, alone, token_left, settled),
 ("settled", attempt), ("refused", attempt), ("stop",). On the heartbeat queue: ("beat", worker, running, finished),
 ("canary",). In the outbox also ("token", copies). An attempt is a number, 0 is none.
 """
@@ -60,10 +61,14 @@ class Running(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """One incarnation. `claim` is the open one; `token` is the unacknowledged one; `beaten` since the last look."""
+    """One incarnation. `claim` is the open one, `by_token` if a token led to it; `token` is the unacknowledged one;
+    `beaten` since the last look; `too_many` tokens are to be removed from the queue.
+    """
 
     claim: int = 0
+    by_token: bool = False
     token: bool = False
+    too_many: int = 0
     running: tuple[Running, ...] = ()
     finished: tuple[tuple[int, str], ...] = ()
     inbox: tuple[Message, ...] = ()
@@ -141,6 +146,14 @@ def without(messages: tuple[Any, ...], message: Any) -> tuple[Any, ...]:
     """The messages without the first that is equal."""
     at = messages.index(message)
     return messages[:at] + messages[at + 1 :]
+
+
+def claim_in(message: Message) -> int:
+    """The claim that a message to the controllers makes, or 0."""
+    match message:
+        case ("claim", _, claim, _) | ("turn", _, _, _, claim):
+            return int(claim)
+    return 0
 
 
 def attempt_number(sub_task: int, fence: int) -> int:

@@ -16,12 +16,16 @@ def worker_name(worker: int) -> str:
 def message_name(message: Message) -> str:
     """What a message says."""
     match message:
-        case ("claim", worker, claim):
+        case ("claim", worker, claim, _):
             return f"claim {claim} of {worker_name(worker)}"
+        case ("turn", worker, attempt, cause, claim):
+            return f"{message_name(('report', worker, attempt, cause))} with claim {claim}"
         case ("report", worker, attempt, cause):
             return f"the report of {worker_name(worker)} on {attempt_name(attempt)} ({cause or 'completed'})"
-        case ("answer", claim, attempt, _):
-            return f"the answer to claim {claim}: {attempt_name(attempt) if attempt else 'nothing'}"
+        case ("answer", claim, attempt, _, left, settled):
+            answer = f"the answer to claim {claim}: {attempt_name(attempt) if attempt else 'nothing'}"
+            answer += f", and that {attempt_name(settled)} is settled" if settled else ""
+            return answer + (", and that a token is left" if left else "")
         case ("settled" | "refused" as verdict, attempt):
             return f"that {attempt_name(attempt)} is {verdict}"
         case ("beat", worker, *_):

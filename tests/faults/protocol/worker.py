@@ -7,60 +7,63 @@ from collections.abc import Iterator
 
 from shared.core.retries import Cause
 from tests.faults.protocol.decisions import Decisions
-from tests.faults.protocol.state import DEAD, DONE, Message, Running, State, Worker, with_one, without
+from tests.faults.protocol.rules import When
+from tests.faults.protocol.state import DEAD, DONE, Message, Running, State, Worker, claim_in, with_one, without
 from tests.faults.protocol.stories import attempt_name, message_name
 
 Step = tuple[str, State]
 
 
 def take_token(decisions: Decisions, state: State) -> Iterator[Step]:
-    """services/model_worker/supervisor.py:Supervisor._claim_work, to the first saying of the claim."""
+    """services/model_worker/supervisor.py:Supervisor._claim_with_token, to the first saying of the claim."""
     if not state.tokens:
         return
     for number, worker in enumerate(state.workers):
         if worker.claim or worker.draining or not _may_claim(decisions, worker):
             continue
         claim = _new_claim(state)
-        taken = state._replace(tokens=state.tokens - 1, intake=with_one(state.intake, ("claim", number, claim)))
+        said = with_one(state.intake, ("claim", number, claim, True))
+        taken = state._replace(tokens=state.tokens - 1, intake=said)
         token = decisions.setup.rules.acks_token_after_answer
         if state.faults:
             gone = state._replace(tokens=state.tokens - (not token), faults=state.faults - 1)
             yield f"worker {number} takes a token and dies before it says a claim", replaced(gone, number)
         yield (
             f"worker {number} takes a token and says claim {claim}",
-            taken.with_worker(number, claim=claim, token=token),
+            taken.with_worker(number, claim=claim, by_token=True, token=token),
         )
 
 
 def claim_again(_: Decisions, state: State) -> Iterator[Step]:
-    """services/model_worker/supervisor.py:Supervisor._claim: the same again while there is no answer.
+    """services/model_worker/claims.py:Claims._ask: the same again while there is no answer, and without the report.
 
     Said again while the first is still on its way, it says nothing new: messages that are equal count once.
     """
     for number, worker in enumerate(state.workers):
-        message = ("claim", number, worker.claim)
-        under_way = any(look.message == message for look in state.looks)
+        message = ("claim", number, worker.claim, worker.by_token)
+        waiting = (*state.intake, *(look.message for look in state.looks))
+        under_way = any(each == message or (each[0] == "turn" and each[4] == worker.claim) for each in waiting)
         answered = any(each[0] == "answer" for each in worker.inbox)
-        if worker.claim and not under_way and not answered and message not in state.intake:
+        if worker.claim and not under_way and not answered:
             yield (
                 f"worker {number} says claim {worker.claim} again",
                 state._replace(intake=with_one(state.intake, message)),
             )
 
 
-def obey(_: Decisions, state: State) -> Iterator[Step]:
+def obey(decisions: Decisions, state: State) -> Iterator[Step]:
     """services/model_worker/control.py:HANDLERS, and the end of _claim_work for an answer."""
     for number, worker in enumerate(state.workers):
         for message in worker.inbox:
             read = state.with_worker(number, inbox=without(worker.inbox, message))
             label = f"worker {number} hears {message_name(message)}"
-            yield label, obeyed(read, number, message)
+            yield label, obeyed(decisions, read, number, message)
             if state.faults:
-                doubled = obeyed(state, number, message)._replace(faults=state.faults - 1)
+                doubled = obeyed(decisions, state, number, message)._replace(faults=state.faults - 1)
                 yield f"{label}, and will again", doubled
 
 
-def finish(_: Decisions, state: State) -> Iterator[Step]:
+def finish(decisions: Decisions, state: State) -> Iterator[Step]:
     """services/model_worker/supervisor.py:Supervisor._execute: a running attempt ends, is listed as finished and said.
 
     One that wants the whole worker begins, and so ends, only alone (slots.py:Slots.wait_turn).
@@ -68,24 +71,34 @@ def finish(_: Decisions, state: State) -> Iterator[Step]:
     for number, worker in enumerate(state.workers):
         for each in worker.running:
             if each.stopping:
-                yield _finished(state, number, each, Cause.CANCELLED)
+                yield from _finished(decisions, state, number, each, Cause.CANCELLED)
             elif not each.alone or len(worker.running) == 1:
-                yield _finished(state, number, each, DONE)
+                yield from _finished(decisions, state, number, each, DONE)
 
 
-def hand_back(_: Decisions, state: State) -> Iterator[Step]:
+def remove_token(_: Decisions, state: State) -> Iterator[Step]:
+    """services/model_worker/supervisor.py:Supervisor._remove_token; in a prompt world that is done at once."""
+    for number, worker in enumerate(state.workers):
+        if worker.too_many:
+            yield f"worker {number} removes a token too many", _without_too_many(state, number)
+
+
+def hand_back(decisions: Decisions, state: State) -> Iterator[Step]:
     """services/model_worker/supervisor.py:Supervisor._drain: what does not finish in time is handed back."""
     for number, worker in enumerate(state.workers):
         for each in worker.running:
             if worker.draining and not each.stopping:
-                yield _finished(state, number, each, Cause.DRAINED)
+                yield from _finished(decisions, state, number, each, Cause.DRAINED)
 
 
 def leave(_: Decisions, state: State) -> Iterator[Step]:
     """services/model_worker/supervisor.py:Supervisor._drain: gives up on a late answer, exits when all is settled."""
     for number, worker in enumerate(state.workers):
         if worker.draining and worker.claim:
-            yield f"worker {number} waits no longer for an answer", state.with_worker(number, claim=0)
+            yield (
+                f"worker {number} waits no longer for an answer",
+                state.with_worker(number, claim=0, by_token=False),
+            )
         elif worker.draining and not worker.has_work:
             yield f"worker {number} has drained and exits; another takes its place", replaced(state, number)
 
@@ -96,14 +109,13 @@ def heartbeat(decisions: Decisions, number: int, worker: Worker) -> Message:
     return ("beat", number, tuple(each.attempt for each in worker.running), finished)
 
 
-def fail(_: Decisions, state: State) -> Iterator[Step]:
+def fail(decisions: Decisions, state: State) -> Iterator[Step]:
     """What may end an attempt without a result, each counted as a fault."""
     for number, worker in enumerate(state.workers):
         for each in worker.running:
             for cause in (Cause.MODEL_ERROR, Cause.STORAGE, Cause.OUT_OF_MEMORY):
                 if not each.stopping:
-                    label, after = _finished(state, number, each, cause)
-                    yield label, after
+                    yield from _finished(decisions, state, number, each, cause)
 
 
 def replaced(state: State, number: int) -> State:
@@ -138,37 +150,48 @@ def _may_claim(decisions: Decisions, worker: Worker) -> bool:
 def _new_claim(state: State) -> int:
     """An id that nobody has in hand; a UUID in the service."""
     used = {row.claim for row in state.attempts} | {worker.claim for worker in state.workers}
-    used |= {message[2] for message in state.intake if message[0] == "claim"}
-    used |= {look.message[2] for look in state.looks if look.message[0] == "claim"}
+    used |= {claim_in(message) for message in (*state.intake, *(look.message for look in state.looks))}
     return next(number for number in range(1, 99) if number not in used)
 
 
-def _finished(state: State, number: int, running: Running, cause: str) -> Step:
+def _finished(decisions: Decisions, state: State, number: int, running: Running, cause: str) -> Iterator[Step]:
+    """With the claim for its slot in the same message, unless another is open or nothing may be claimed."""
     worker = state.workers[number]
     after = state.with_worker(
         number,
         running=without(worker.running, running),
         finished=tuple(sorted((*worker.finished, (running.attempt, cause)))),
     )
-    report = ("report", number, running.attempt, cause)
-    said = after._replace(intake=with_one(after.intake, report))
-    return f"worker {number} reports {attempt_name(running.attempt)}: {cause or 'completed'}", said
+    label = f"worker {number} reports {attempt_name(running.attempt)}: {cause or 'completed'}"
+    when = decisions.setup.claims_with_reports
+    may_claim = when != When.NEVER and not worker.claim and not worker.draining
+    may_claim = may_claim and not any(each.alone for each in worker.running if each != running)
+    if may_claim:
+        claim = _new_claim(after)
+        turn = ("turn", number, running.attempt, cause, claim)
+        said = after.with_worker(number, claim=claim, by_token=False)
+        yield f"{label}, with claim {claim}", said._replace(intake=with_one(after.intake, turn))
+    if not may_claim or when == When.SOMETIMES:
+        report = ("report", number, running.attempt, cause)
+        yield label, after._replace(intake=with_one(after.intake, report))
 
 
 def told(decisions: Decisions, state: State, number: int, message: Message) -> State:
     """An answer on its way to a worker; in a prompt world all but grants are there at once. The dead hear nothing."""
     is_grant = message[0] == "answer" and message[2]
     if number != DEAD and decisions.setup.prompt and not is_grant:
-        return obeyed(state, number, message)
+        return obeyed(decisions, state, number, message)
     return state.told(number, message)
 
 
-def obeyed(state: State, number: int, message: Message) -> State:
+def obeyed(decisions: Decisions, state: State, number: int, message: Message) -> State:
     """services/model_worker/control.py:HANDLERS for one message."""
     worker = state.workers[number]
     match message:
-        case ("answer", claim, attempt, alone):
-            return _answered(state, number, claim, attempt, alone)
+        case ("answer", claim, attempt, alone, left, settled):
+            heard = obeyed(decisions, state, number, ("settled", settled)) if settled else state
+            after = _answered(heard, number, claim, Running(attempt, alone=alone), left)
+            return _without_too_many(after, number) if decisions.setup.prompt else after
         case ("settled", attempt):
             finished = tuple(each for each in worker.finished if each[0] != attempt)
             return state.with_worker(number, finished=finished)
@@ -182,14 +205,21 @@ def obeyed(state: State, number: int, message: Message) -> State:
     raise LookupError(f"no worker obeys {message}")
 
 
-def _answered(state: State, number: int, claim: int, attempt: int, alone: bool) -> State:
-    """supervisor.py:Supervisor._take, or _hand_back_late_grant; an answer to another claim is for nobody."""
+def _without_too_many(state: State, number: int) -> State:
+    """The worker has removed a token for each that it left over, of what is on the queue by then."""
+    tokens = max(state.tokens - state.workers[number].too_many, 0)
+    return state.with_worker(number, too_many=0)._replace(tokens=tokens)
+
+
+def _answered(state: State, number: int, claim: int, granted: Running, left: bool) -> State:
+    """supervisor.py:Supervisor._begin, or _hand_back; an answer to another claim is for nobody."""
     worker = state.workers[number]
     if worker.claim != claim:
         return state
-    closed = state.with_worker(number, claim=0, token=False)
-    if not attempt:
+    closed = state.with_worker(number, claim=0, by_token=False, token=False)
+    if not granted.attempt:
         return closed
     if worker.draining:
-        return closed.with_worker(number, finished=tuple(sorted((*worker.finished, (attempt, Cause.DRAINED)))))
-    return closed.with_worker(number, running=tuple(sorted((*worker.running, Running(attempt, alone=alone)))))
+        return closed.with_worker(number, finished=tuple(sorted((*worker.finished, (granted.attempt, Cause.DRAINED)))))
+    running = tuple(sorted((*worker.running, granted)))
+    return closed.with_worker(number, running=running, too_many=worker.too_many + left)

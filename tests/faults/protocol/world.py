@@ -22,6 +22,7 @@ FAIR: tuple[Steps, ...] = (
     background.relay,
     background.take_beats,
     worker.take_token,
+    worker.remove_token,
     worker.claim_again,
     worker.finish,
     worker.leave,
