@@ -35,7 +35,7 @@ def main() -> int:
 def run(settings: Settings) -> int:
     """Wire and run the loops."""
     stopping = stop_on_signals()
-    engine = open_engine(settings.database, name="lossline-task-controller", pool_size=6)
+    engine = open_engine(settings.database, name="lossline-task-controller", pool_size=6, ping=False)
     try:
         with BlockingBroker(settings.broker, "task-controller") as broker:
             broker.wait_connected(30)

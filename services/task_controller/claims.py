@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 from zlib import crc32
 
-from sqlalchemy import Connection, Integer, bindparam, func, or_, select
+from sqlalchemy import ARRAY, Connection, Integer, Uuid, any_, bindparam, func, or_, select
 
 from services.task_controller.grants import write_grants
 from shared.core.facts import WorkGranted
@@ -43,10 +43,16 @@ class Candidates:
         ready = (candidate for queue in self.ready.values() for candidate in queue)
         return {candidate.run_id for candidate in (*ready, *self.repeated.values())}
 
+    @property
+    def sub_task_ids(self) -> set[int]:
+        """The sub-tasks that may be granted."""
+        ready = (candidate for queue in self.ready.values() for candidate in queue)
+        return {candidate.sub_task_id for candidate in (*ready, *self.repeated.values())}
+
 
 _TURN = select(func.pg_advisory_xact_lock(_TURNS, bindparam("key", type_=Integer)))
 _BEFORE = select(Attempt.claim_id, Attempt.sub_task_id, Attempt.run_id, Attempt.attempt_id).where(
-    Attempt.claim_id.in_(bindparam("ids", expanding=True))
+    Attempt.claim_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
 )
 _READY = (
     select(SubTask.id, SubTask.run_id)

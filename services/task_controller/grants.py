@@ -3,23 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, select
+from sqlalchemy import bindparam, select
 
 from shared.codec import from_plain
 from shared.core.inputs import FileRef, RunInputs
 from shared.core.plan import Phase, SlotWeight, attempt_prefix, log_key
-from shared.database.execution import StageRow, SubTask
-from shared.database.working_set import WorkingSet
+from shared.database.execution import SubTask
+from shared.database.working_set import LockedRun, WorkingSet
 from shared.messages.catalogue import Grant
 
-# Statements are made once: to make one costs more processor time than to execute it.
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_GRANTED = select(SubTask.id, SubTask.run_id, SubTask.stage, SubTask.chunk, SubTask.slug).where(SubTask.id.in_(_IDS))
-_LEFT = (
-    select(StageRow.run_id, StageRow.position, StageRow.artifacts)
-    .where(StageRow.run_id.in_(_IDS), StageRow.parallel.is_(False))
-    .order_by(StageRow.position)
-)
+# A statement is made once: to make one costs more processor time than to execute it.
 _CHUNKS = (
     select(SubTask.artifacts)
     .where(SubTask.run_id == bindparam("run"), SubTask.stage == bindparam("at"))
@@ -29,33 +22,18 @@ _CHUNKS = (
 
 def write_grants(work: WorkingSet, sub_task_ids: Sequence[int], lease: float) -> dict[int, Grant]:
     """The grants of the sub-tasks, by sub-task, each for its newest attempt. `lease` in seconds."""
-    if not sub_task_ids:
-        return {}
-    rows = work.connection.execute(_GRANTED, {"ids": sorted(sub_task_ids)}).all()
-    left = _left_by_serial_stages(work, {row.run_id for row in rows})
-    inputs = {run_id: from_plain(RunInputs, work.runs[run_id].row["inputs"]) for run_id in {row.run_id for row in rows}}
-    return {row.id: _grant(work, row, inputs[row.run_id], left.get(row.run_id, []), lease) for row in rows}
+    runs = {work.names[sub_task_id].run_id for sub_task_id in sub_task_ids}
+    inputs = {run_id: from_plain(RunInputs, work.runs[run_id].row["inputs"]) for run_id in runs}
+    return {each: _grant(work, each, inputs[work.names[each].run_id], lease) for each in sub_task_ids}
 
 
-def _left_by_serial_stages(work: WorkingSet, run_ids: set[int]) -> dict[int, list[tuple[int, Mapping[str, FileRef]]]]:
-    left: dict[int, list[tuple[int, Mapping[str, FileRef]]]] = {}
-    for row in work.connection.execute(_LEFT, {"ids": sorted(run_ids)}):
-        left.setdefault(row.run_id, []).append((row.position, _references(row.artifacts)))
-    return left
-
-
-def _grant(
-    work: WorkingSet, row: Any, inputs: RunInputs, left: list[tuple[int, Mapping[str, FileRef]]], lease: float
-) -> Grant:
-    run, sub_task = work.runs[row.run_id].facts, work.sub_tasks[row.id]
-    stage = run.stages[row.stage]
+def _grant(work: WorkingSet, sub_task_id: int, inputs: RunInputs, lease: float) -> Grant:
+    name, sub_task = work.names[sub_task_id], work.sub_tasks[sub_task_id]
+    run = work.runs[name.run_id].facts
+    stage = run.stages[sub_task.stage]
     if sub_task.attempt_id is None:
-        raise LookupError(f"sub-task {row.id} has no attempt to grant")
+        raise LookupError(f"sub-task {sub_task_id} has no attempt to grant")
     attempt = str(sub_task.attempt_id)
-    files = dict(inputs.files)
-    for position, artifacts in left:
-        if position < row.stage:
-            files |= artifacts
     return Grant(
         attempt_id=sub_task.attempt_id,
         fence=sub_task.fence,
@@ -63,20 +41,29 @@ def _grant(
         run_id=run.run_id,
         run_uuid=run.run_uuid,
         analysis_id=run.analysis_id,
-        sub_task_id=row.id,
+        sub_task_id=sub_task_id,
         step=stage.step,
-        slug=row.slug,
+        slug=name.slug,
         phase=stage.phase,
-        chunk=row.chunk if stage.parallel else None,
+        chunk=name.chunk if stage.parallel else None,
         chunks=stage.size if stage.parallel else None,
         weight=SlotWeight(sub_task.weight),
         key_prefix=attempt_prefix(Phase(stage.phase), run.analysis_id, run.run_uuid, attempt),
         log_key=log_key(run.run_uuid, attempt),
-        files=files,
-        chunk_files=_chunk_files(work, row.run_id, row.stage - 1),
+        files=dict(inputs.files) | _left_by_serial_stages(work.runs[name.run_id], sub_task.stage),
+        chunk_files=_chunk_files(work, name.run_id, sub_task.stage - 1),
         data_files=inputs.data_files,
         reporting_currency=inputs.reporting_currency,
     )
+
+
+def _left_by_serial_stages(run: LockedRun, before: int) -> dict[str, FileRef]:
+    """By name, what the serial stages before this one have left; of one name, what the latest has."""
+    left: dict[str, FileRef] = {}
+    for position in sorted(run.artifacts):
+        if position < before:
+            left |= _references(run.artifacts[position])
+    return left
 
 
 def _chunk_files(work: WorkingSet, run_id: int, stage: int) -> tuple[Mapping[str, FileRef], ...]:

@@ -143,6 +143,7 @@ def handle(work: WorkingSet, settings: Settings, messages: Sequence[Message]) ->
     run_ids = {message.run_id for message in messages if isinstance(message, StartRun | CancelRun | ChangePriority)}
     run_ids |= {place.run_id for place in batch.places.values()} | batch.candidates.run_ids
     work.lock(run_ids)
+    work.load({place.sub_task_id for place in batch.places.values()} | batch.candidates.sub_task_ids)
     kinds = {type(message) for message in messages}
     replies = [reply for kind, handler in HANDLERS.items() if kind in kinds for reply in handler(batch)]
     work.flush()

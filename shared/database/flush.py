@@ -1,6 +1,6 @@
 """What a transaction has changed, written with a fixed number of statements however many events there were."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -70,10 +70,8 @@ def _update_attempt(columns: tuple[str, ...]) -> Update:
 
 @dataclass
 class Flush:
-    """Changed rows by table; `now` is the time of the transaction."""
+    """Changed rows by table."""
 
-    now: datetime
-    run_of: dict[int, int] = field(default_factory=dict)
     stages: set[tuple[int, int]] = field(default_factory=set)
     artifacts: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     sub_tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -85,6 +83,11 @@ class Flush:
     moved_runs: set[int] = field(default_factory=set)
     analyses: dict[int, tuple[int, AnalysisStatus]] = field(default_factory=dict)
     postings: list[Posting] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has changed. Messages do not count."""
+        return not any(getattr(self, each.name) for each in fields(self) if each.name != "postings")
 
     def sub_task(self, sub_task_id: int) -> dict[str, Any]:
         """The changed columns of a sub-task."""
@@ -107,31 +110,31 @@ class Flush:
                 return True
         return False
 
-    def write(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
-        """Write all rows but those of the outbox, in the lock order."""
-        self._write_analyses(connection)
-        self._write_runs(connection, runs)
+    def write(self, connection: Connection, runs: dict[int, RunFacts], now: datetime) -> None:
+        """Write all rows but those of the outbox, in the lock order. `now`: the time of the transaction."""
+        self._write_analyses(connection, now)
+        self._write_runs(connection, runs, now)
         self._write_stages(connection, runs)
         self._write_sub_tasks(connection)
-        self._write_waiting(connection)
+        self._write_waiting(connection, now)
         self._write_attempts(connection)
 
-    def _write_analyses(self, connection: Connection) -> None:
+    def _write_analyses(self, connection: Connection, now: datetime) -> None:
         for analysis_id, (run_id, status) in sorted(self.analyses.items()):
-            values: dict[str, Any] = {"status": status, "modified": self.now}
+            values: dict[str, Any] = {"status": status, "modified": now}
             if status in _STARTED:
-                values |= {"task_started": self.now, "task_finished": None}
+                values |= {"task_started": now, "task_finished": None}
             else:
-                values["task_finished"] = self.now
+                values["task_finished"] = now
                 losses = status.startswith("RUN")
                 values["losses_traceback_run_id" if losses else "inputs_traceback_run_id"] = run_id
             current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
             connection.execute(update(Analysis).where(current).values(**values))
 
-    def _write_runs(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
+    def _write_runs(self, connection: Connection, runs: dict[int, RunFacts], now: datetime) -> None:
         for run_id in sorted(self.moved_runs):
             state = runs[run_id].state
-            ended = self.now if state in _ENDED_RUNS else None
+            ended = now if state in _ENDED_RUNS else None
             connection.execute(update(Run).where(Run.id == run_id).values(state=state, ended_at=ended))
 
     def _write_stages(self, connection: Connection, runs: dict[int, RunFacts]) -> None:
@@ -155,12 +158,12 @@ class Flush:
         for columns, rows in by_columns.items():
             connection.execute(_update_sub_task(columns), rows)
 
-    def _write_waiting(self, connection: Connection) -> None:
+    def _write_waiting(self, connection: Connection, now: datetime) -> None:
         for run_id, stage in self.queued_stages:
-            connection.execute(_QUEUE_STAGE, {"b_run": run_id, "b_stage": stage, "b_now": self.now})
+            connection.execute(_QUEUE_STAGE, {"b_run": run_id, "b_stage": stage, "b_now": now})
         for run_id in self.cancelled_runs:
             waits = SubTask.state.in_([SubTaskState.PENDING, SubTaskState.QUEUED])
-            values: dict[str, Any] = {"state": SubTaskState.CANCELLED, "end_time": self.now}
+            values: dict[str, Any] = {"state": SubTaskState.CANCELLED, "end_time": now}
             connection.execute(update(SubTask).where((SubTask.run_id == run_id) & waits).values(**values))
 
     def _write_attempts(self, connection: Connection) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, select
 
 from shared import names
 from shared.codec import to_plain
@@ -18,7 +18,7 @@ from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import AttemptFinished, KeepPartialFiles
 
 _PLACES = select(Attempt.attempt_id, Attempt.run_id, Attempt.sub_task_id).where(
-    Attempt.attempt_id.in_(bindparam("ids", expanding=True))
+    Attempt.attempt_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
 )
 
 

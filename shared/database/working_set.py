@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, BindParameter, Connection, Uuid, any_, bindparam, func, select
 
 from shared import names
 from shared.core.decide import decide
@@ -43,16 +43,22 @@ from shared.database.outbox import Posting, post
 from shared.database.resources import Analysis
 from shared.messages.catalogue import StopRun, Token
 
-# Statements are made once: to make one costs more than to execute it.
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_ANALYSES = (
-    select(Analysis.id, Analysis.status, Analysis.current_run_id)
-    .where(Analysis.id.in_(select(Run.analysis_id).where(Run.id.in_(_IDS))))
-    .order_by(Analysis.id)
-    .with_for_update(key_share=True)
+# Statements are made once: to make one costs more than to execute it. Arrays, not lists: the text stays the same.
+_IDS: BindParameter[Any] = bindparam("ids", type_=ARRAY(BigInteger))
+_UUIDS: BindParameter[Any] = bindparam("ids", type_=ARRAY(Uuid))
+_RUNS = (
+    select(
+        Run.__table__,
+        Analysis.status.label("analysis_status"),
+        (Analysis.current_run_id == Run.id).label("is_current"),
+        func.now().label("now"),
+    )
+    .join(Analysis, Analysis.id == Run.analysis_id)
+    .where(Run.id == any_(_IDS))
+    .order_by(Analysis.id, Run.id)
+    .with_for_update(key_share=True, of=[Analysis, Run])
 )
-_RUNS = select(Run.__table__).where(Run.id.in_(_IDS)).order_by(Run.id).with_for_update(key_share=True)
-_STAGES = select(StageRow.__table__).where(StageRow.run_id.in_(_IDS)).order_by(StageRow.position)
+_STAGES = select(StageRow.__table__).where(StageRow.run_id == any_(_IDS)).order_by(StageRow.position)
 _SUB_TASKS = select(
     SubTask.run_id,
     SubTask.ended,
@@ -62,8 +68,10 @@ _SUB_TASKS = select(
     SubTask.attempt_id,
     SubTask.fence,
     SubTask.weight,
-).where(SubTask.id.in_(_IDS))
-_ATTEMPTS = select(Attempt.attempt_id, Attempt.state).where(Attempt.attempt_id.in_(_IDS))
+    SubTask.slug,
+    SubTask.chunk,
+).where(SubTask.id == any_(_IDS))
+_ATTEMPTS = select(Attempt.attempt_id, Attempt.state).where(Attempt.attempt_id == any_(_UUIDS))
 _NOW = select(func.now())
 
 
@@ -75,6 +83,17 @@ class LockedRun:
     row: Mapping[str, Any]
     analysis_status: AnalysisStatus
     is_current: bool
+    artifacts: dict[int, Mapping[str, Any]]
+    """By position, what the accepted attempts of its serial stages have left."""
+
+
+@dataclass(frozen=True)
+class SubTaskName:
+    """What never changes of a sub-task."""
+
+    run_id: int
+    slug: str
+    chunk: int
 
 
 @dataclass
@@ -86,28 +105,36 @@ class WorkingSet:
     runs: dict[int, LockedRun] = field(default_factory=dict)
     sub_tasks: dict[int, SubTaskFacts] = field(default_factory=dict)
     attempts: dict[UUID, AttemptFacts] = field(default_factory=dict)
-    now: datetime = field(init=False)
-    _flush: Flush = field(init=False)
+    names: dict[int, SubTaskName] = field(default_factory=dict)
+    _flush: Flush = field(default_factory=Flush)
+    _now: datetime | None = None
 
-    def __post_init__(self) -> None:
-        self.now = self.connection.execute(_NOW).scalar_one()
-        self._flush = Flush(self.now)
+    @property
+    def now(self) -> datetime:
+        """The time of the transaction."""
+        if self._now is None:
+            self._now = self.connection.execute(_NOW).scalar_one()
+        return self._now
 
     def lock(self, run_ids: Iterable[int]) -> None:
-        """Lock analyses, then runs, each in ascending order, and load the stages. Unknown ids are left out."""
+        """Lock each run after its analysis, in ascending order of analyses, and load the stages.
+
+        Unknown ids are left out.
+        """
         wanted = sorted(set(run_ids) - self.runs.keys())
         if not wanted:
             return
-        statuses = {row.id: row for row in self.connection.execute(_ANALYSES, {"ids": wanted})}
         rows = [row._asdict() for row in self.connection.execute(_RUNS, {"ids": wanted})]
-        stages = self._stages(wanted)
+        stages = self._stages(wanted)  # a statement of its own: one that had waited for the lock would read old rows
         for row in rows:
-            analysis = statuses[row["analysis_id"]]
+            of_run = stages.get(row["id"], [])
+            self._now = row["now"]
             self.runs[row["id"]] = LockedRun(
-                facts=_run_facts(row, stages.get(row["id"], ())),
+                facts=_run_facts(row, tuple(_stage_facts(stage) for stage in of_run)),
                 row=row,
-                analysis_status=AnalysisStatus(analysis.status),
-                is_current=analysis.current_run_id == row["id"],
+                analysis_status=AnalysisStatus(row["analysis_status"]),
+                is_current=bool(row["is_current"]),
+                artifacts={stage["position"]: stage["artifacts"] for stage in of_run if not stage["parallel"]},
             )
 
     def load(self, sub_task_ids: Iterable[int], attempt_ids: Iterable[UUID] = ()) -> None:
@@ -116,7 +143,7 @@ class WorkingSet:
         if wanted:
             for row in self.connection.execute(_SUB_TASKS, {"ids": wanted}):
                 self.sub_tasks[row.id] = _sub_task_facts(row)
-                self._flush.run_of[row.id] = row.run_id
+                self.names[row.id] = SubTaskName(row.run_id, row.slug, row.chunk)
         others = sorted(set(attempt_ids) - self.attempts.keys())
         if others:
             for each in self.connection.execute(_ATTEMPTS, {"ids": others}):
@@ -151,8 +178,10 @@ class WorkingSet:
     def keep_artifacts(self, run_id: int, sub_task_id: int, artifacts: Mapping[str, Any]) -> None:
         """Make an accepted result visible: to clients of the chunk list, and to the later stages if it is serial."""
         self._flush.sub_tasks[sub_task_id]["artifacts"] = dict(artifacts)
-        stage = self.runs[run_id].facts.stages[self.sub_tasks[sub_task_id].stage]
+        run = self.runs[run_id]
+        stage = run.facts.stages[self.sub_tasks[sub_task_id].stage]
         if not stage.parallel:
+            run.artifacts[stage.position] = artifacts
             self._flush.artifacts[run_id, stage.position] = dict(artifacts)
 
     def keep_progress(self, sub_task_id: int, total: int, complete: int) -> None:
@@ -194,8 +223,9 @@ class WorkingSet:
     def flush_rows(self) -> None:
         """Write the rows that have changed so far, so that queries see them. The messages wait for `flush`."""
         before = self._flush
-        before.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()})
-        self._flush = Flush(self.now, run_of=before.run_of, postings=before.postings)
+        if not before.is_empty:
+            before.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()}, self.now)
+        self._flush = Flush(postings=before.postings)
 
     def flush(self) -> None:
         """Write all that has changed, and the messages that it causes."""
@@ -203,10 +233,10 @@ class WorkingSet:
         post(self.connection, self._flush.postings)
         self._flush.postings.clear()
 
-    def _stages(self, run_ids: list[int]) -> dict[int, tuple[StageFacts, ...]]:
-        found: dict[int, tuple[StageFacts, ...]] = {}
-        for row in (each._asdict() for each in self.connection.execute(_STAGES, {"ids": run_ids})):
-            found[row["run_id"]] = (*found.get(row["run_id"], ()), _stage_facts(row))
+    def _stages(self, run_ids: list[int]) -> dict[int, list[Mapping[str, Any]]]:
+        found: dict[int, list[Mapping[str, Any]]] = {}
+        for row in self.connection.execute(_STAGES, {"ids": run_ids}):
+            found.setdefault(row.run_id, []).append(row._asdict())
         return found
 
     def _note(self, run: LockedRun, before: Facts, change: Change, details: Mapping[str, Any]) -> None:
@@ -250,7 +280,7 @@ class WorkingSet:
     ) -> None:
         """Keep the sub-tasks in memory in step with what one statement will do to all of them."""
         for sub_task_id, sub_task in self.sub_tasks.items():
-            mine = self._flush.run_of.get(sub_task_id) == run_id and stage in (None, sub_task.stage)
+            mine = self.names[sub_task_id].run_id == run_id and stage in (None, sub_task.stage)
             if mine and sub_task.state in states:
                 self.sub_tasks[sub_task_id] = replace(sub_task, state=after)
 
