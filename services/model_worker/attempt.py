@@ -77,7 +77,7 @@ class Attempt:
         self._child: Child | None = None
         self._stop_cause: Cause | None = None
         self._stop_message = "told to stop"
-        self._stopping = asyncio.Event()
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._at_once = False
         self._ending = Ending()
         self._memory = MemoryRule(workshop.settings.memory, grant.weight)
@@ -87,7 +87,7 @@ class Attempt:
         """End the attempt: SIGTERM and, after the grace, SIGKILL; `at_once` SIGKILL only. The first cause stands."""
         if self._stop_cause is None:
             self._stop_cause, self._stop_message = cause, message
-            self._stopping.set()
+            self._stopped.set_result(None)
         if at_once:
             self._at_once = True
             if self._child is not None:
@@ -143,13 +143,19 @@ class Attempt:
         settings = self._workshop.settings
         rules = (self._memory, WatchdogRule(settings.patience, lambda: self.signs))
         watched = watch(child, rules, self._kills, self._end_by, settings.watch_every)
-        helpers = [asyncio.create_task(self._stop_when_told(child)), asyncio.create_task(watched)]
+        helpers = [asyncio.create_task(watched)]
+
+        def stop(_: object) -> None:
+            helpers.append(asyncio.create_task(self._stop(child)))
+
+        self._stopped.add_done_callback(stop)
         try:
             async for line in child.lines():
                 self.signs += 1
                 self._log.write(line)
             return await child.wait()
         finally:
+            self._stopped.remove_done_callback(stop)
             await _end(helpers)
 
     def _end_by(self, verdict: Verdict) -> None:
@@ -163,8 +169,7 @@ class Attempt:
             self._log.write(sentence.encode())
             self._ending = replace(ending, cause=Cause.OUT_OF_MEMORY, message=f"{sentence}\n{ending.message or ''}")
 
-    async def _stop_when_told(self, child: Child) -> None:
-        await self._stopping.wait()
+    async def _stop(self, child: Child) -> None:
         if not self._at_once:
             child.terminate()
             await asyncio.sleep(self._workshop.settings.stop_grace)
@@ -196,15 +201,14 @@ class Attempt:
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of the work, or Stopped as soon as the attempt is told to end."""
-        task, stopped = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        task = asyncio.create_task(work)
         try:
-            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, self._stopped), return_when=asyncio.FIRST_COMPLETED)
             self._raise_if_stopped()
             return task.result()
         finally:
-            for each in (task, stopped):
-                each.cancel()
-            await asyncio.gather(task, stopped, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _raise_if_stopped(self) -> None:
         if self._stop_cause is not None:

@@ -45,13 +45,20 @@ class AttemptLog:
     async def uploading(self, every: float) -> AsyncIterator[None]:
         """Upload what there is, every so many seconds, while inside."""
         ended = asyncio.Event()
-        task = asyncio.create_task(self._keep_uploading(every, ended))
+        tasks: list[asyncio.Task[None]] = []
+
+        def begin() -> None:
+            tasks.append(asyncio.create_task(self._keep_uploading(every, ended)))
+
+        # A timer first, for most attempts end before it: they need no task.
+        timer = asyncio.get_running_loop().call_later(every, begin)
         try:
             yield
         finally:
+            timer.cancel()
             # Not cancelled: an upload that went on in its thread could come after the last one, and shorten the log.
             ended.set()
-            await task
+            await asyncio.gather(*tasks)
 
     async def finish(self) -> str | None:
         """Upload all of it; returns its key, or None where there is no log."""
@@ -64,12 +71,10 @@ class AttemptLog:
         return self._key if self._uploaded else None
 
     async def _keep_uploading(self, every: float, ended: asyncio.Event) -> None:
-        pause = every
         while not ended.is_set():
+            pause = max(every, _IDLE_PER_UPLOAD * await self._upload())
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), pause)
-                return
-            pause = max(every, _IDLE_PER_UPLOAD * await self._upload())
 
     async def _upload(self) -> float:
         """Upload if the log has grown; returns how many seconds it took."""

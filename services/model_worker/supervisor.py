@@ -72,7 +72,8 @@ class Supervisor:
 
     async def run(self, queue: str) -> None:
         """Work until drained."""
-        self._control = await self._broker.consume(names.worker_queue(self.worker_id), prefetch=200)
+        # Its queue goes with the connection, and with it what was not acknowledged: so nothing is.
+        self._control = await self._broker.consume(names.worker_queue(self.worker_id), prefetch=200, acknowledges=False)
         self._tokens = await self._broker.consume(queue, prefetch=1)
         with self._progress.serving():
             works = (self._hear(self._control), self._beat(), self._forget_objects())
@@ -207,9 +208,7 @@ class Supervisor:
 
     async def _hear(self, control: AsyncConsumerPort) -> None:
         while True:
-            delivery = await control.get()
-            self._obey(delivery)
-            await control.ack(delivery)
+            self._obey(await control.get())
 
     def _obey(self, delivery: Delivery) -> None:
         try:

@@ -140,14 +140,17 @@ class AsyncBroker:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await (await self._plain.underlay()).basic_get(queue, no_ack=True)
 
-    async def consume(self, queue: QueueSpec | str, prefetch: int) -> AioConsumer:
-        """Consume, now or as soon as connected. A `QueueSpec` is declared with it, each time."""
+    async def consume(self, queue: QueueSpec | str, prefetch: int, *, acknowledges: bool = True) -> AioConsumer:
+        """Consume, now or as soon as connected. A `QueueSpec` is declared with it, each time.
+
+        Without `acknowledges` the broker forgets what it delivers, and knows no prefetch.
+        """
         if self._closed:
             raise BrokerClosed
         if isinstance(queue, QueueSpec):
             self._topology = self._topology.merged(Topology(queues=(queue,)))
         name = queue if isinstance(queue, str) else queue.name
-        consumer = AioConsumer(self, name, prefetch, self._new_delays)
+        consumer = AioConsumer(self, name, prefetch, self._new_delays, acknowledges=acknowledges)
         self._consumers.append(consumer)
         return consumer
 

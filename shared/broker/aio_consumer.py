@@ -43,11 +43,14 @@ class AioConsumer:
     of an earlier one are ignored when acknowledged, the broker delivers them again.
     """
 
-    def __init__(self, link: Link, queue: str, prefetch: int, delays: Callable[[], Iterator[float]]) -> None:
+    def __init__(
+        self, link: Link, queue: str, prefetch: int, delays: Callable[[], Iterator[float]], *, acknowledges: bool = True
+    ) -> None:
         self._link = link
         self._queue_name = queue
         self._prefetch = prefetch
         self._new_delays = delays
+        self._acknowledges = acknowledges
         self._buffer: deque[Delivery] = deque()
         self._outstanding: dict[int, None] = {}
         self._arrived = asyncio.Event()
@@ -161,7 +164,7 @@ class AioConsumer:
         channel = await self._usable_channel(connection)
         if self._queue is None or (self._session, self._prefetch) != self._prepared:
             self._queue = await self._prepare(channel)
-        self._consumer_tag = await self._queue.consume(self._receiver(self._session))
+        self._consumer_tag = await self._queue.consume(self._receiver(self._session), no_ack=not self._acknowledges)
 
     async def _prepare(self, channel: AbstractChannel) -> AbstractQueue:
         """Declare and set the prefetch. A pause leaves this as it is, unless the queue goes with its consumer."""
@@ -198,7 +201,8 @@ class AioConsumer:
             if session != self._session:
                 return
             delivery = delivery_of(session, message)
-            self._outstanding[delivery.receipt.tag] = None
+            if self._acknowledges:
+                self._outstanding[delivery.receipt.tag] = None
             if self._wanted.is_set():
                 self._buffer.append(delivery)
                 self._arrived.set()

@@ -209,8 +209,11 @@ class AsyncBrokerPort(Protocol):
     async def remove_one(self, queue: str) -> None:
         """Take one message off the queue, unread, if there is any. Raises BrokerUnavailable, TopologyRefused."""
 
-    async def consume(self, queue: QueueSpec | str, prefetch: int) -> AsyncConsumerPort:
-        """Consume, now or as soon as connected; a `QueueSpec` is declared with it, each time."""
+    async def consume(self, queue: QueueSpec | str, prefetch: int, *, acknowledges: bool = True) -> AsyncConsumerPort:
+        """Consume, now or as soon as connected; a `QueueSpec` is declared with it, each time.
+
+        Without `acknowledges` the broker forgets what it delivers: for queues that go with their only consumer.
+        """
 
     async def queue_depths(self, names: Sequence[str]) -> dict[str, QueueDepth]:
         """The depth of each queue that exists. Raises BrokerUnavailable."""

@@ -81,6 +81,21 @@ async def test_removing_one_takes_the_first_message_and_nothing_from_an_empty_qu
     await any_broker.remove_one(queue_name)
 
 
+async def test_what_is_consumed_without_acknowledgement_is_forgotten_and_knows_no_prefetch(
+    any_broker: AsyncBrokerPort, queue_name: str
+) -> None:
+    for number in range(3):
+        await any_broker.publish(OutgoingMessage("", queue_name, b"%d" % number))
+
+    consumer = await any_broker.consume(queue_name, prefetch=1, acknowledges=False)
+
+    taken = [await asyncio.wait_for(consumer.get(), 10) for _ in range(3)]
+    assert [each.body for each in taken] == [b"0", b"1", b"2"]
+    await consumer.ack(taken[0])  # says nothing to the broker, which would close the channel
+    await consumer.pause()
+    await depth_becomes(AsyncDriver(any_broker), queue_name, QueueDepth(0, 0))
+
+
 async def test_pause_stops_deliveries_and_gives_the_prefetched_ones_back(broker: AsyncBroker, queue_name: str) -> None:
     await publish(broker, queue_name, b"1", b"2", b"3")
     consumer = await broker.consume(queue_name, prefetch=2)

@@ -10,6 +10,7 @@ Set `server.available = False` to make every call raise `BrokerUnavailable`.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -128,10 +129,13 @@ class MemoryBroker:
 class AsyncMemoryConsumer:
     """Implements `AsyncConsumerPort`."""
 
-    def __init__(self, server: MemoryServer, queue: QueueSpec | str, prefetch: int, owner: object) -> None:
+    def __init__(
+        self, server: MemoryServer, queue: QueueSpec | str, prefetch: int, owner: object, *, acknowledges: bool = True
+    ) -> None:
         self._server = server
         self._queue = queue
-        self._prefetch = prefetch
+        self._prefetch = prefetch if acknowledges else sys.maxsize
+        self._acknowledges = acknowledges
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
@@ -152,7 +156,10 @@ class AsyncMemoryConsumer:
                 raise BrokerClosed
             self._woken.clear()
             await self._woken.wait()
-        return self.subscriptions[-1].buffer.popleft()
+        delivery = self.subscriptions[-1].buffer.popleft()
+        if not self._acknowledges:
+            self._settle(delivery, requeue=False)
+        return delivery
 
     async def ack(self, delivery: Delivery) -> None:
         self._settle(delivery, requeue=False)
@@ -239,9 +246,9 @@ class AsyncMemoryBroker:
         self._check()
         self._server.remove_one(queue, self)
 
-    async def consume(self, queue: QueueSpec | str, prefetch: int) -> AsyncMemoryConsumer:
+    async def consume(self, queue: QueueSpec | str, prefetch: int, *, acknowledges: bool = True) -> AsyncMemoryConsumer:
         self._check()
-        consumer = AsyncMemoryConsumer(self._server, queue, prefetch, self)
+        consumer = AsyncMemoryConsumer(self._server, queue, prefetch, self, acknowledges=acknowledges)
         self._consumers.append(consumer)
         return consumer
 
