@@ -69,27 +69,34 @@ class SimulatedWorker:
         return WorkerBeat(self.worker_id, self.queue, "simulated", 1, 1 - len(running), running=running)
 
     async def _serve(self, token: AbstractIncomingMessage) -> None:
-        """A claim for a token; what is granted is finished at once."""
+        """A claim for a token; what is granted is finished at once, with a claim for what follows."""
         claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0)
-        answer = self._answers[claim.claim_id] = asyncio.get_running_loop().create_future()
-        await self.say(claim)
-        grant = (await answer).grant
-        if grant is not None:
-            await self._finish(grant)
+        answer = await self._ask(claim, claim)
+        while answer.grant is not None:
+            claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0, by_token=False)
+            answer = await self._ask(claim, self._finished(answer.grant, claim))
+            if answer.token_left:
+                await (await self.sender.get_queue(self.queue, ensure=False)).get(no_ack=True, fail=False)
         await token.ack()
 
-    async def _finish(self, grant: Grant) -> None:
+    async def _ask(self, claim: ClaimWork, message: Message) -> ClaimAnswered:
+        answer = self._answers[claim.claim_id] = asyncio.get_running_loop().create_future()
+        await self.say(message)
+        return await answer
+
+    def _finished(self, grant: Grant, claim: ClaimWork) -> AttemptFinished:
         self.running.add(grant.attempt_id)
         await asyncio.sleep(self.work_seconds)
         left = {"output_location": FileRef(f"{grant.key_prefix}out.tar.gz", "out.tar.gz")}
         now = datetime.now(UTC)
-        await self.say(
-            AttemptFinished(grant.attempt_id, self.worker_id, artifacts=left, started_at=now, finished_at=now)
+        return AttemptFinished(
+            grant.attempt_id, self.worker_id, artifacts=left, started_at=now, finished_at=now, claim=claim
         )
 
     async def _hear(self, delivery: AbstractIncomingMessage) -> None:
         match decode(delivery.body):
             case ClaimAnswered() as answer:
+                self.running -= {answer.settled} if answer.settled else set()
                 self._answers.pop(answer.claim_id).set_result(answer)
             case AttemptSettled() as settled:
                 self.running.discard(settled.attempt_id)
