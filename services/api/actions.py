@@ -9,16 +9,17 @@ from services.api.call import Call
 from services.api.errors import BadRequest
 from services.api.files import find_file, release_files
 from services.api.run_inputs import (
+    EventCount,
     Refusals,
     chunking_options,
     collect_inputs,
     events,
     facts,
+    known_rows,
     location_rows,
     model_version,
 )
 from shared import names
-from shared.core.chunking import ChunkingOptions
 from shared.core.inputs import ChunkingFacts
 from shared.core.states import ANALYSIS, AnalysisEvent, AnalysisStatus, RunKind, allows
 from shared.database.requests import (
@@ -79,9 +80,8 @@ def request_inputs(call: Call, analysis: Analysis, model: Model, override: str |
         _check_v1_exposure(portfolio, refusals)
         chunking = ChunkingFacts()
     else:
-        options = chunking_options(call, analysis)
-        rows = _rows(call, portfolio, options, '"location_file" must not be null for run_mode = V2', refusals)
-        chunking = facts(options, rows, None)
+        rows = _rows(call, portfolio, '"location_file" must not be null for run_mode = V2', refusals)
+        chunking = facts(chunking_options(call, analysis), rows, EventCount())
     refusals.raise_any()
     _request(call, analysis, model, portfolio, RunKind.GENERATE_INPUTS, run_mode, chunking)
 
@@ -99,7 +99,7 @@ def request_inputs_and_losses(call: Call, analysis: Analysis, model: Model) -> N
         refusals.add("settings_file", _NOT_NULL)
     portfolio = _portfolio(call, analysis)
     options = chunking_options(call, analysis)
-    rows = _rows(call, portfolio, options, '"location_file" must not be null', refusals)
+    rows = _rows(call, portfolio, '"location_file" must not be null', refusals)
     event_count = events(call, analysis, model, options, refusals)
     refusals.raise_any()
     chunking = facts(options, rows, event_count)
@@ -122,11 +122,12 @@ def request_losses(call: Call, analysis: Analysis, model: Model, override: str |
     if analysis.input_file_id is None:
         refusals.add("input_file", _NOT_NULL)
     chunking = ChunkingFacts()
+    portfolio = _portfolio(call, analysis)
     if run_mode == "V2":
         options = chunking_options(call, analysis)
-        chunking = facts(options, None, events(call, analysis, model, options, refusals))
+        chunking = facts(options, known_rows(call, portfolio), events(call, analysis, model, options, refusals))
     refusals.raise_any()
-    _request(call, analysis, model, _portfolio(call, analysis), RunKind.GENERATE_LOSSES, run_mode, chunking)
+    _request(call, analysis, model, portfolio, RunKind.GENERATE_LOSSES, run_mode, chunking)
 
 
 def cancel_any(call: Call, analysis: Analysis) -> None:
@@ -180,12 +181,12 @@ def _check_v1_exposure(portfolio: Portfolio, refusals: Refusals) -> None:
         refusals.add("portfolio", 'Either "location_file" or "accounts_file" must not be null for run_mode = V1')
 
 
-def _rows(call: Call, portfolio: Portfolio, options: ChunkingOptions, missing: str, refusals: Refusals) -> int | None:
+def _rows(call: Call, portfolio: Portfolio, missing: str, refusals: Refusals) -> int | None:
     location = find_file(call, portfolio.location_file_id)
     if location is None:
         refusals.add("portfolio", missing)
         return None
-    return location_rows(call, location, options, refusals)
+    return location_rows(call, location, refusals)
 
 
 def _portfolio(call: Call, analysis: Analysis) -> Portfolio:

@@ -15,7 +15,7 @@ from services.api.resume_rules import changed_files, changed_versions, has_other
 from services.api.run_inputs import Refusals, chunking_options, collect_inputs, events, model_version
 from shared import names
 from shared.codec import from_plain
-from shared.core.chunking import ChunkingError, lookup_chunks, loss_chunks
+from shared.core.chunking import ChunkingError, ChunkStrategy, lookup_chunks, loss_chunks
 from shared.core.inputs import ChunkingFacts, FileRef, RunInputs
 from shared.core.resuming import phase_to_resume
 from shared.core.states import RESUMABLE_RUNS, IllegalTransition, RunKind, RunState
@@ -111,15 +111,15 @@ def _digest(call: Call, key: str) -> bytes:
 
 
 def _check_chunks(call: Call, analysis: Analysis, model: Model, ended: Run, refusals: Refusals) -> None:
-    """A run that was never planned has no counts to keep."""
+    """A run that was never planned has no counts to keep, and AUTO promises none: the resumed run has those it had."""
     options = chunking_options(call, analysis)
     facts = from_plain(ChunkingFacts, ended.facts)
     try:
-        if ended.lookup_chunks is not None:
+        if ended.lookup_chunks is not None and options.lookup_strategy != ChunkStrategy.AUTO:
             now = lookup_chunks(options, facts.location_rows or 0)
             _check_count("lookup_chunks", ended.lookup_chunks, now, refusals)
-        if ended.loss_chunks is not None:
-            now = loss_chunks(options, events(call, analysis, model, options, refusals))
+        if ended.loss_chunks is not None and options.loss_strategy != ChunkStrategy.AUTO:
+            now = loss_chunks(options, events(call, analysis, model, options, refusals).events)
             _check_count("analysis_chunks", ended.loss_chunks, now, refusals)
     except ChunkingError as error:
         refusals.merge(error)

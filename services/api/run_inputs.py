@@ -14,7 +14,7 @@ from shared.core.chunking import (
     ChunkingError,
     ChunkingOptions,
     ChunkStrategy,
-    lookup_chunks,
+    check_rows,
     loss_chunks,
     number_of_events,
 )
@@ -29,6 +29,7 @@ from shared.database.resources import (
     Portfolio,
     analysis_data_files,
 )
+from shared.object_store import ObjectStoreError
 
 
 @dataclass
@@ -79,11 +80,11 @@ def chunking_options(call: Call, analysis: Analysis) -> ChunkingOptions:
     )
 
 
-def location_rows(call: Call, location: File, options: ChunkingOptions, refusals: Refusals) -> int | None:
+def location_rows(call: Call, location: File, refusals: Refusals) -> int | None:
     """The rows that the lookup is split by; reasons against it are added to the refusals."""
     try:
         rows = _count(call, location) if location.rows is None else location.rows
-        lookup_chunks(options, rows)
+        check_rows(rows)
     except UnreadableRows as error:
         refusals.add("portfolio", f"Failed to read location file size for chunking: {error}")
         return None
@@ -93,19 +94,47 @@ def location_rows(call: Call, location: File, options: ChunkingOptions, refusals
     return rows
 
 
-def events(call: Call, analysis: Analysis, model: Model, options: ChunkingOptions, refusals: Refusals) -> int | None:
-    """The events that the losses are split by, where they are; reasons against it are added to the refusals."""
+def known_rows(call: Call, portfolio: Portfolio) -> int | None:
+    """The rows of the location file, where they have been counted: losses are not split by them, but grow with them."""
+    location = find_file(call, portfolio.location_file_id)
+    return None if location is None else location.rows
+
+
+@dataclass(frozen=True)
+class EventCount:
+    """The events that a loss calculation covers, or why that is not known."""
+
+    events: int | None = None
+    unknown: str | None = None
+
+
+def events(call: Call, analysis: Analysis, model: Model, options: ChunkingOptions, refusals: Refusals) -> EventCount:
+    """The events of the losses. Where they are split by them, reasons against it are added to the refusals."""
     settings = find_file(call, analysis.settings_file_id)
-    if options.loss_strategy == ChunkStrategy.FIXED or settings is None:
-        return None
-    document = read_json_file(call, settings, "analysis_settings_file")
+    if settings is None:
+        return EventCount(unknown="there is no settings file")
+    if options.loss_strategy != ChunkStrategy.DYNAMIC:
+        return _events_if_known(call, settings, model)
     try:
-        count = number_of_events(document if isinstance(document, dict) else {}, model.settings)
+        count = _count_events(call, settings, model)
         loss_chunks(options, count)
     except ChunkingError as error:
         refusals.merge(error)
-        return None
-    return count
+        return EventCount(unknown=str(error))
+    return EventCount(count)
+
+
+def _events_if_known(call: Call, settings: File, model: Model) -> EventCount:
+    """Nothing is split by these, so that whatever hinders the count is a remark, and for the run itself to find."""
+    try:
+        return EventCount(_count_events(call, settings, model))
+    except (ChunkingError, BadRequest, ObjectStoreError) as error:
+        return EventCount(unknown=str(error))
+
+
+def _count_events(call: Call, settings: File, model: Model) -> int:
+    document = read_json_file(call, settings, "analysis_settings_file")
+    return number_of_events(document if isinstance(document, dict) else {}, model.settings)
 
 
 def model_version(model: Model) -> dict[str, Any]:
@@ -126,9 +155,9 @@ _VERSION = (
 )
 
 
-def facts(options: ChunkingOptions, rows: int | None, event_count: int | None) -> ChunkingFacts:
+def facts(options: ChunkingOptions, rows: int | None, event_count: EventCount) -> ChunkingFacts:
     """What the chunk counts are found from."""
-    return ChunkingFacts(options=options, location_rows=rows, events=event_count)
+    return ChunkingFacts(options, rows, event_count.events, event_count.unknown)
 
 
 def _count(call: Call, location: File) -> int:

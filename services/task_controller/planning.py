@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
+from services.task_controller.chunk_counts import ChunkCounts, chunk_counts
 from services.task_controller.resuming import copy_completed
-from shared.codec import Unreadable, from_plain
-from shared.core.chunking import ChunkingError, lookup_chunks, loss_chunks
+from shared.codec import Unreadable
+from shared.core.chunking import ChunkingError
 from shared.core.facts import RunPlanned, RunUnplannable, StageFacts
-from shared.core.inputs import ChunkingFacts
 from shared.core.plan import Phase, Stage, plan_run, sub_tasks_of
 from shared.core.resuming import has_gap
 from shared.core.states import AnalysisStatus, RunKind, RunState, SubTaskState
@@ -28,14 +28,14 @@ def plan(work: WorkingSet, run_id: int) -> None:
     kind = RunKind(run.row["kind"])
     try:
         _check_mode(run.row["run_mode"])
-        lookups, losses = chunk_counts(kind, from_plain(ChunkingFacts, run.row["facts"]))
-        stages = plan_run(kind, run.row["model_queue"], lookups, losses)
+        counts = chunk_counts(work, run_id)
+        stages = plan_run(kind, run.row["model_queue"], counts.lookups, counts.losses)
     except (ChunkingError, Unreadable, ValueError) as error:
         _refuse(work, run_id, kind, str(error))
         return
     _write_stages(work, run_id, stages)
     _write_sub_tasks(work, run_id, stages)
-    _write_counts(work, run_id, lookups, losses)
+    _write_counts(work, run_id, counts)
     planned = tuple(_facts_of(stage) for stage in stages)
     if run.facts.resumed:
         planned = copy_completed(work, run_id, run.row["resumed_from_id"], planned)
@@ -46,16 +46,6 @@ def plan(work: WorkingSet, run_id: int) -> None:
     work.decide(run_id, RunPlanned())
     extra = {"run": run_id, "analysis": run.facts.analysis_id, "sub_tasks": sum(stage.size for stage in stages)}
     log.info("Planned a run", extra=extra)
-
-
-def chunk_counts(kind: RunKind, facts: ChunkingFacts) -> tuple[int | None, int | None]:
-    """Lookup and loss chunks that the kind of run needs. Raises ChunkingError."""
-    with_inputs = kind in (RunKind.GENERATE_INPUTS, RunKind.GENERATE_AND_RUN)
-    with_losses = kind in (RunKind.GENERATE_LOSSES, RunKind.GENERATE_AND_RUN)
-    return (
-        lookup_chunks(facts.options, facts.location_rows or 0) if with_inputs else None,
-        loss_chunks(facts.options, facts.events) if with_losses else None,
-    )
 
 
 def _check_mode(run_mode: str) -> None:
@@ -126,9 +116,11 @@ def _write_sub_tasks(work: WorkingSet, run_id: int, stages: tuple[Stage, ...]) -
     work.connection.execute(insert(SubTask), rows)
 
 
-def _write_counts(work: WorkingSet, run_id: int, lookups: int | None, losses: int | None) -> None:
-    work.connection.execute(update(Run).where(Run.id == run_id).values(lookup_chunks=lookups, loss_chunks=losses))
-    counts = {name: count for name, count in (("lookup_chunks", lookups), ("analysis_chunks", losses)) if count}
+def _write_counts(work: WorkingSet, run_id: int, counts: ChunkCounts) -> None:
+    lookups, losses = counts.lookups, counts.losses
+    values = {"lookup_chunks": lookups, "loss_chunks": losses, "chunk_advice": dict(counts.advice)}
+    work.connection.execute(update(Run).where(Run.id == run_id).values(**values))
+    known = {name: count for name, count in (("lookup_chunks", lookups), ("analysis_chunks", losses)) if count}
     analysis_id = work.runs[run_id].facts.analysis_id
     of_current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
-    work.connection.execute(update(Analysis).where(of_current).values(**counts))
+    work.connection.execute(update(Analysis).where(of_current).values(**known))

@@ -29,8 +29,10 @@ class RunInputs:
 
 @dataclass(frozen=True)
 class ChunkingFacts:
-    """What the chunk counts of a run are found from."""
+    """What the chunk counts of a run are found from. Locations and events are also what later runs learn from."""
 
     options: ChunkingOptions = field(default_factory=ChunkingOptions)
     location_rows: int | None = None
     events: int | None = None
+    events_unknown: str | None = None
+    """Why the events could not be counted, where that is no reason to refuse the run."""

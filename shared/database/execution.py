@@ -32,6 +32,8 @@ class Run(Table):
     """shared.core.inputs.ChunkingFacts as JSON: what the chunk counts are found from."""
     lookup_chunks: Mapped[int | None]
     loss_chunks: Mapped[int | None]
+    chunk_advice: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """Of the stages whose strategy is AUTO: `lookup`, `losses` -> shared.core.auto_chunks.ChunkAdvice as JSON."""
     error: Mapped[str | None]
     """Why the run could not be planned, in one sentence."""
     model_version: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -44,6 +46,7 @@ class Run(Table):
         Index(None, "analysis_id"),
         Index(None, "resumed_from_id", postgresql_where=text("resumed_from_id IS NOT NULL")),
         Index("ix_runs_alive", "state", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_runs_completed", "model_queue", "id", postgresql_where=text("state = 'COMPLETED'")),
     )
 
 
@@ -209,6 +212,7 @@ class Worker(Table):
     beats: Mapped[int] = mapped_column(BigInteger, server_default="1")
     died_at: Mapped[Moment | None]
     died_of: Mapped[str | None]
+    __table_args__ = (Index(None, "queue"),)
 
 
 class Canary(Table):

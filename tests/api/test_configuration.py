@@ -100,3 +100,14 @@ def test_a_v1_model_is_not_scaled_by_sub_tasks(api: Api) -> None:
     )
 
     assert (answer.status_code, answer.json) == (400, {"scaling_strategy": ["DYNAMIC_TASKS is not allowed in v1."]})
+
+
+def test_auto_is_a_strategy_for_both_stages(api: Api) -> None:
+    model = api.model()
+    auto = {"lookup_strategy": "AUTO", "loss_strategy": "AUTO"}
+
+    assert api.post(f"models/{model['id']}/chunking_configuration/", auto).json == CHUNKING | auto
+    url = f"analyses/{api.analysis(model=model)['id']}/chunking_configuration/"
+    assert api.post(url, {"loss_strategy": "AUTO"}).json == CHUNKING | {"loss_strategy": "AUTO"}
+    refused = api.post(url, {"lookup_strategy": "auto"})
+    assert (refused.status_code, refused.json) == (400, {"lookup_strategy": ['"auto" is not a valid choice.']})

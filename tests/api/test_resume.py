@@ -204,6 +204,13 @@ def test_other_chunk_counts_are_refused(api: Api, session: Session, failed: Ende
     }
 
 
+def test_auto_has_no_count_that_could_be_another_one(api: Api, session: Session, failed: EndedRun) -> None:
+    auto = {"lookup_strategy": "AUTO", "loss_strategy": "AUTO"}
+    assert api.post(f"analyses/{failed.analysis_id}/chunking_configuration/", auto).status_code == 200
+
+    assert api.post(f"analyses/{failed.analysis_id}/resume/").status_code == 200
+
+
 @pytest.mark.parametrize("column", ["ver_oasislmf", "ver_ktools", "oasislmf_config"])
 def test_another_version_of_the_model_is_refused(api: Api, session: Session, failed: EndedRun, column: str) -> None:
     old, new = ({"a": 1}, {"a": 2}) if column == "oasislmf_config" else ("2.5.7", "2.5.8")

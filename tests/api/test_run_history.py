@@ -25,6 +25,7 @@ KEYS = [
     "ended",
     "lookup_chunks",
     "analysis_chunks",
+    "chunk_advice",
     "sub_task_count",
     "sub_task_error_ids",
     "status_count",

@@ -379,6 +379,47 @@ def test_dynamic_losses_are_split_by_their_events(
     assert (facts.options.loss_strategy, facts.events) == (ChunkStrategy.DYNAMIC, events)
 
 
+@pytest.mark.parametrize("strategy", ["AUTO", "FIXED_CHUNKS"])
+def test_losses_of_other_strategies_know_their_events_and_locations_where_that_is_possible(
+    api: Api, session: Session, input_file: Callable[..., None], strategy: str
+) -> None:
+    model = api.model(settings=MODEL_SETTINGS)
+    api.post(f"models/{model['id']}/chunking_configuration/", {"loss_strategy": strategy})
+    analysis = api.analysis(model=model, settings=ANALYSIS_SETTINGS)
+    input_file(analysis)
+
+    assert api.post(f"analyses/{analysis['id']}/run/").status_code == 200
+
+    facts = from_plain(ChunkingFacts, session.scalars(select(Run)).one().facts)
+    assert facts.options.loss_strategy == strategy
+    assert (facts.events, facts.location_rows, facts.events_unknown) == (100, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("model_settings", "analysis_settings", "why"),
+    [
+        (None, b"{}", "Must not be null for Dynamic chunking"),
+        (MODEL_SETTINGS, b"{}", "event_set, Must not be null for Dynamic chunking"),
+        (MODEL_SETTINGS, b'{"event_ids": 7, "model_settings": [1]}', "event_set, Must not be null"),
+        (MODEL_SETTINGS, b"{", "is not JSON"),
+    ],
+)
+def test_losses_of_auto_run_without_a_number_of_events_and_say_why(
+    api: Api, session: Session, input_file: Callable[..., None], model_settings: Any, analysis_settings: bytes, why: str
+) -> None:
+    model = api.model(**({"settings": model_settings} if model_settings else {}))
+    api.post(f"models/{model['id']}/chunking_configuration/", {"loss_strategy": "AUTO", "lookup_strategy": "AUTO"})
+    analysis = api.analysis(model=model)
+    api.upload(f"analyses/{analysis['id']}/settings_file/", analysis_settings, "a.json", "application/json")
+    input_file(analysis)
+
+    assert api.post(f"analyses/{analysis['id']}/generate_and_run/").status_code == 200
+
+    facts = from_plain(ChunkingFacts, session.scalars(select(Run)).one().facts)
+    assert facts.events is None
+    assert why in (facts.events_unknown or "")
+
+
 def test_settings_that_are_no_json_are_refused(api: Api, session: Session, input_file: Callable[..., None]) -> None:
     model = api.model(settings=MODEL_SETTINGS)
     api.post(f"models/{model['id']}/chunking_configuration/", DYNAMIC_LOSSES)

@@ -3,10 +3,11 @@
 from marshmallow import Schema
 
 from services.api.schemas.fields import Choice, Document, Number, Pk, PkList, StrictNumber, Text
+from shared.core.chunking import ChunkStrategy
 
 LARGEST_FIXED_CHUNKS = 32767
 RUN_MODES = ("V1", "V2")
-CHUNK_STRATEGIES = ("FIXED_CHUNKS", "DYNAMIC_CHUNKS")
+CHUNK_STRATEGIES = tuple(ChunkStrategy)
 SCALING_STRATEGIES = ("FIXED_WORKERS", "QUEUE_LOAD", "DYNAMIC_TASKS")
 
 

@@ -76,6 +76,7 @@ def _body(call: Call, run: Run, progress: Progress, files: list[str], username: 
         "ended": moment(run.ended_at),
         "lookup_chunks": run.lookup_chunks,
         "analysis_chunks": run.loss_chunks,
+        "chunk_advice": run.chunk_advice,
         "sub_task_count": progress.counts.get("size", 0),
         "sub_task_error_ids": progress.error_ids,
         "status_count": progress.status_count(),
