@@ -26,6 +26,7 @@ from services.api.views import (
     run_history,
     runs,
     server,
+    speedup,
     sub_tasks,
     tokens,
 )
@@ -210,6 +211,7 @@ _ANALYSES = (
     Route("analyses/<pk>/run_progress/", {"GET": sub_tasks.get_run_progress}),
     Route("analyses/<pk>/sub_task_list/", {"GET": sub_tasks.list_of_analysis}, versions=V2),
     Route("analyses/<pk>/chunking_configuration/", _ANALYSIS_CHUNKING, versions=V2),
+    Route("analyses/<pk>/speedup/", {"GET": speedup.of_latest_run}, versions=V2),
 )
 
 
@@ -221,6 +223,7 @@ _RUNS = (
     _run("", run_history.list_runs),
     _run("<run>/", run_history.get_run),
     _run("<run>/sub_task_list/", run_history.list_sub_tasks),
+    _run("<run>/speedup/", speedup.of_run),
     *(_run(f"<run>/files/{name}/", run_history.get_file(name)) for name in (*STORED_FIELDS, *TRACEBACK_FIELDS)),
 )
 

@@ -19,6 +19,7 @@ from services.embedded.presentation.attempts import AttemptBar
 from services.embedded.presentation.console import LiveProgress, render_losses
 from services.embedded.presentation.read_losses import read_losses
 from services.embedded.presentation.report import RunFacts, write_report
+from services.embedded.presentation.speedup import speedup_of
 from services.embedded.presentation.stages import stage_of
 
 _ENDED = frozenset(
@@ -65,7 +66,8 @@ def run_demo(client: ApiClient, model: ModelDirectory, portfolio: Portfolio, out
     console.print(render_losses(losses))
     run = client.get(f"v2/analyses/{analysis_id}/runs/")[0]
     facts, bars = facts_of(analysis, model, run), bars_of(client, analysis_id)
-    path = write_report(out / "report.html", facts, bars, losses)
+    speedup = speedup_of(client.get(f"v2/analyses/{analysis_id}/speedup/"))
+    path = write_report(out / "report.html", facts, bars, losses, speedup)
     console.print(f"Outputs: {outputs}\nReport:  {path}", soft_wrap=True)
 
 

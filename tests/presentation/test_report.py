@@ -12,6 +12,7 @@ from services.embedded.presentation.charts import thinned
 from services.embedded.presentation.losses import Calculation, Curve, CurveKind, CurvePoint
 from services.embedded.presentation.read_losses import read_losses
 from services.embedded.presentation.report import RunFacts, render_report, write_report
+from services.embedded.presentation.speedup import speedup_of
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 ADDRESSES = {"src", "href", "srcset", "data", "poster", "action", "xlink:href"}
@@ -163,6 +164,54 @@ def test_a_run_without_attempts_or_losses_says_so_and_has_no_charts(facts, outpu
     assert page.figures == {}
     assert "The outputs hold no average annual losses." in page.words
     assert "Net of reinsurance: not in the outputs" in page.words
+
+
+def speedup_answer(**best):
+    """As the API answers, with the best chunks where they are known."""
+    none = {"lookup_chunks": None, "analysis_chunks": None, "wall_seconds": None}
+    points = [(1, 2, 90.5), (2, 4, 60.0), (4, 8, 52.0)]
+    return {
+        "workers": 2,
+        "slots_per_worker": 2,
+        "wall_seconds": 61.0,
+        "serial_seconds": 30.0,
+        "parallel_seconds": 28.0,
+        "waiting_seconds": 3.0,
+        "serial_fraction": 0.21,
+        "critical_path": {"seconds": 45.0},
+        "predicted": [
+            {"workers": workers, "slots": slots, "wall_seconds": wall, "best": none | best}
+            for workers, slots, wall in points
+        ],
+        "best": none | best | {"unknown": {} if best else {"analysis_chunks": "no <event> set"}},
+    }
+
+
+def test_what_more_workers_would_bring_is_drawn_told_and_tabled(facts, attempts, losses):
+    best = {"lookup_chunks": 3, "analysis_chunks": 7, "wall_seconds": 41.0}
+    page = Page(render_report(facts, attempts, losses, speedup_of(speedup_answer(**best))))
+
+    assert page.open == []
+    figure = page.figures["speedup"]
+    go.Figure(figure)
+    lines = {trace["name"]: (trace["x"], trace["y"]) for trace in figure["data"]}
+    assert lines == {
+        "chunks as in this run": ([1, 2, 4], [90.5, 60.0, 52.0]),
+        "best number of chunks": ([1, 2, 4], [41.0] * 3),
+        "critical path": ([1, 4], [45.0, 45.0]),
+        "this run, measured": ([2], [61.0]),
+    }
+    assert "2 workers with 2 slots each, the run took 1 min 01 s: 30 s in serial sub-tasks, 21% of all" in page.words
+    assert "1 2 1 min 30 s 3 7 41 s" in page.words
+    assert "Other numbers of chunks" not in page.words
+
+
+def test_chunks_of_unknown_cost_are_left_out_with_the_reason(facts, attempts, losses):
+    page = Page(render_report(facts, attempts, losses, speedup_of(speedup_answer())))
+
+    assert "best number of chunks" not in {trace["name"] for trace in page.figures["speedup"]["data"]}
+    assert "Best loss chunks" not in page.words
+    assert "Other numbers of chunks: no <event> set." in page.words
 
 
 def test_unknown_queueing_times_leave_the_waiting_chart_out(facts, bar, losses):

@@ -29,12 +29,12 @@ def list_runs(call: Call, pk: int) -> Response:
 
 def get_run(call: Call, pk: int, run: int) -> Response:
     """One run."""
-    return json_answer(run_bodies(call, [_find_run(call, pk, run)])[0])
+    return json_answer(run_bodies(call, [find_run(call, pk, run)])[0])
 
 
 def list_sub_tasks(call: Call, pk: int, run: int) -> Response:
     """The sub-tasks of the run, as those of the current run are listed."""
-    return sub_tasks_answer(call, _find_run(call, pk, run).id)
+    return sub_tasks_answer(call, find_run(call, pk, run).id)
 
 
 def get_file(name: str) -> FileHandler:
@@ -45,7 +45,7 @@ def get_file(name: str) -> FileHandler:
 
 def _get_recorded(name: str) -> FileHandler:
     def get(call: Call, pk: int, run: int) -> Response:
-        of_run = RunFile.run_id == _find_run(call, pk, run).id
+        of_run = RunFile.run_id == find_run(call, pk, run).id
         query = select(File).join(RunFile, RunFile.file_id == File.id).where(of_run, RunFile.name == name)
         file: File | None = call.session.scalars(query).one_or_none()
         if file is None:
@@ -57,7 +57,7 @@ def _get_recorded(name: str) -> FileHandler:
 
 def _get_traceback(name: str, phase: Phase) -> FileHandler:
     def get(call: Call, pk: int, run: int) -> Response:
-        found = _find_run(call, pk, run)
+        found = find_run(call, pk, run)
         if name not in files_of(call, [found])[found.id]:
             raise NotFound
         parts = traceback(call.session, found, phase)
@@ -66,7 +66,8 @@ def _get_traceback(name: str, phase: Phase) -> FileHandler:
     return get
 
 
-def _find_run(call: Call, pk: int, run: int) -> Run:
+def find_run(call: Call, pk: int, run: int) -> Run:
+    """A run of the analysis. Raises NotFound."""
     found = call.session.get(Run, run)
     if found is None or found.analysis_id != find_analysis(call, pk).id:
         raise NotFound

@@ -46,17 +46,17 @@ def gantt(bars: Sequence[AttemptBar]) -> Figure:
     height = _GANTT_MARGIN + _ROW_PIXELS * len(rows) + (_WAITING_PIXELS if steps else 0)
     share = _WAITING_PIXELS / height if steps else 0.0
     data = [_stage_trace(stage, colour, bars) for stage, colour in stage_colours(bars).items()]
-    layout = _layout(
+    layout = layout_of(
         height=height,
         barmode="overlay",
         bargap=0.25,
         hovermode="closest",
         showlegend=False,
         margin={"l": 10, "r": 10, "t": 10, "b": _GANTT_MARGIN - 10},
-        xaxis=_axis(
+        xaxis=axis(
             title={"text": "seconds since the run was requested"}, rangemode="tozero", anchor="y2" if steps else "y"
         ),
-        yaxis=_axis(
+        yaxis=axis(
             domain=[share * 1.35, 1],
             automargin=True,
             categoryorder="array",
@@ -66,7 +66,7 @@ def gantt(bars: Sequence[AttemptBar]) -> Figure:
     )
     if steps:
         data.append(_waiting_trace(bars))
-        layout["yaxis2"] = _axis(
+        layout["yaxis2"] = axis(
             domain=[0, share], automargin=True, rangemode="tozero", nticks=3, title={"text": "waiting"}
         )
     return {"data": data, "layout": layout}
@@ -87,12 +87,12 @@ def exceedance(curves: Sequence[TitledCurve]) -> Figure:
         place = seen[perspective] = seen.get(perspective, -1) + 1
         data.append(_curve_trace(title, perspective, curve, _DASHES[place % len(_DASHES)]))
     ticks = [2, 5, 10, 25, 50, 100, 250, 1000, 5000, 20_000, 100_000]
-    layout = _layout(
+    layout = layout_of(
         height=400,
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         margin={"l": 10, "r": 16, "t": 20, "b": 45},
-        xaxis=_axis(
+        xaxis=axis(
             title={"text": "return period, years"},
             type="log",
             tickvals=ticks,
@@ -100,7 +100,7 @@ def exceedance(curves: Sequence[TitledCurve]) -> Figure:
             tickangle=0,
             unifiedhovertitle={"text": "%{x:,.0f} years"},
         ),
-        yaxis=_axis(title={"text": "loss"}, rangemode="tozero", tickformat="~s", automargin=True),
+        yaxis=axis(title={"text": "loss"}, rangemode="tozero", tickformat="~s", automargin=True),
     )
     return {"data": data, "layout": layout}
 
@@ -176,11 +176,13 @@ def _curve_trace(title: str, perspective: Perspective, curve: Curve, dash: str) 
     }
 
 
-def _axis(**own: Any) -> dict[str, Any]:
+def axis(**own: Any) -> dict[str, Any]:
+    """An axis in the look of the report."""
     return {"gridcolor": _GRID, "zeroline": False, "linecolor": "#cbd5e1", "fixedrange": False, **own}
 
 
-def _layout(**own: Any) -> dict[str, Any]:
+def layout_of(**own: Any) -> dict[str, Any]:
+    """A layout in the look of the report."""
     font = {"family": FONT, "size": 13, "color": _INK}
     hover = {"bgcolor": "#ffffff", "bordercolor": "#cbd5e1", "font": font, "align": "left"}
     return {

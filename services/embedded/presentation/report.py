@@ -14,6 +14,8 @@ from .attempts import AttemptBar, origin, stage_totals
 from .charts import Figure, exceedance, gantt, stage_colours
 from .formats import amount, count, duration, years
 from .losses import CurveKind, Losses, TitledCurve
+from .speedup import Speedup
+from .speedup_chart import speedup_chart
 
 TEMPLATE = "report.html.j2"
 _IDS_SHOWN = 4  # of a perspective; more curves than these hide each other
@@ -48,8 +50,10 @@ class _Chart:
     figure: Figure
 
 
-def render_report(facts: RunFacts, attempts: Sequence[AttemptBar], losses: Losses) -> str:
-    """The HTML of the report; `attempts` may be empty, then the page has no chart of them."""
+def render_report(
+    facts: RunFacts, attempts: Sequence[AttemptBar], losses: Losses, speedup: Speedup | None = None
+) -> str:
+    """The HTML of the report; `attempts` may be empty, then the page has no chart of them. So may `speedup`."""
     ordered = sorted(attempts, key=lambda bar: (bar.start, bar.slug))
     shown = {kind: losses.curves(kind, _IDS_SHOWN) for kind in CurveKind}
     return _template().render(
@@ -64,13 +68,17 @@ def render_report(facts: RunFacts, attempts: Sequence[AttemptBar], losses: Losse
         hidden=sum(len(losses.curves(kind)) - len(curves) for kind, curves in shown.items()),
         timeline=_timeline(ordered),
         curves=_curve_charts(shown),
+        speedup=speedup,
+        speedup_chart=_speedup_chart(speedup),
         plotly_js=Markup(get_plotlyjs()),  # noqa: S704  # the library itself, from the package
     )
 
 
-def write_report(path: Path, facts: RunFacts, attempts: Sequence[AttemptBar], losses: Losses) -> Path:
+def write_report(
+    path: Path, facts: RunFacts, attempts: Sequence[AttemptBar], losses: Losses, speedup: Speedup | None = None
+) -> Path:
     """Write the report to `path` and return it."""
-    path.write_text(render_report(facts, attempts, losses), encoding="utf-8")
+    path.write_text(render_report(facts, attempts, losses, speedup), encoding="utf-8")
     return path
 
 
@@ -81,6 +89,13 @@ def _timeline(attempts: Sequence[AttemptBar]) -> _Chart | None:
         f"{count(len(attempts), 'attempt')} on a time axis, one row per slot; the table of attempts below has the same."
     )
     return _Chart("timeline", "Timeline of sub-tasks", words, gantt(attempts))
+
+
+def _speedup_chart(speedup: Speedup | None) -> _Chart | None:
+    if speedup is None:
+        return None
+    words = "Predicted wall time against the number of workers; the table below has the numbers."
+    return _Chart("speedup", "With more workers", words, speedup_chart(speedup))
 
 
 def _curve_charts(shown: Mapping[CurveKind, Sequence[TitledCurve]]) -> list[_Chart]:
