@@ -78,8 +78,13 @@ def predict(model: CostModel, work: Work, fleet: Fleet, chunks: int) -> float:
 
 
 def best_chunks(model: CostModel, work: Work, fleet: Fleet, most: int) -> int:
-    """The smallest count whose prediction is nearly the best of all up to `most`."""
-    counts = range(1, max(min(most, work.parts, MOST_CHUNKS), 1) + 1)
+    """The smallest count whose prediction is nearly the best of all up to `most`.
+
+    While the start is an assumption, no slot gets more than one chunk: a start that costs ten times as much then costs
+    that once, and the next run has a second size to learn from.
+    """
+    up_to = range(1, max(min(most, work.parts, MOST_CHUNKS), 1) + 1)
+    counts = [count for count in up_to if model.knows_start or count <= fleet.slots_for(count)]
     seconds = [predict(model, work, fleet, count) for count in counts]
     enough = min(seconds) * (1 + NEARLY_BEST)
     return next(count for count, each in zip(counts, seconds, strict=True) if each <= enough)
@@ -134,7 +139,7 @@ def _reason(model: CostModel, work: Work, fleet: Fleet, chunks: int) -> str:
     slots = fleet.slots_for(chunks)
     section = predict(model, work, fleet, chunks)
     learned = f"learned from {model.runs} earlier run{'s' if model.runs > 1 else ''}"
-    assumed = "" if model.sizes > 1 else ", all of chunks of one size, so that the start is an assumption"
+    assumed = "" if model.knows_start else ", all of chunks of one size, so that the start is an assumption"
     where = "alone on all cores of a worker" if chunks == 1 else f"on {slots} slot{'s' if slots > 1 else ''}"
     price = f"a chunk's start costs {model.start:.1f} s, all the rest {work.items * model.per_item:.1f} s of one slot"
     return f"about {section:.1f} s {where}: {price}, {learned}{assumed}"

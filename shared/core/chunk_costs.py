@@ -47,8 +47,13 @@ class CostModel:
     spread: float = USUAL_SPREAD
     efficiency: float = 1.0
     runs: int = 0
-    sizes: int = 0
-    """Sizes of chunks that could be told apart; with one, the start is an assumption."""
+    sizes: int = 2
+    """Sizes of chunks that could be told apart."""
+
+    @property
+    def knows_start(self) -> bool:
+        """Whether the start was measured: chunks of one size do not tell it from the price, and it is an assumption."""
+        return self.sizes > 1
 
     def seconds(self, items: float) -> float:
         """Of a chunk that has one slot."""
@@ -60,17 +65,21 @@ class CostModel:
 
 
 def fit(sections: Iterable[MeasuredSection], efficiency: float) -> CostModel | None:
-    """The model of the sections; None where nothing was measured. `efficiency` counts until it has been measured.
+    """The model of the sections; None where nothing was measured.
+
+    `efficiency` counts until it has been measured: sections of one chunk on many cores tell it where other chunks,
+    of two sizes, tell start and price. Where those do not, it is taken as given, and such a section is one more size.
 
     The price is a weighted median of slopes between sizes (Theil and Sen), the start a median of what is left, so that
     a minority of odd runs moves neither.
     """
     usable = [section for section in sections if section.items > 0 and section.chunks > 0 and section.seconds]
-    alone = [section for section in usable if section.chunks == 1]
-    divided = [section for section in usable if section.chunks > 1]
-    points = [_point(section, 1.0) for section in divided] or [
-        _point(section, max(1.0, efficiency * section.cores)) for section in alone
-    ]
+    alone = [section for section in usable if section.chunks == 1 and section.cores > 1]
+    plain = [section for section in usable if section.chunks > 1 or section.cores <= 1]
+    points = [_point(section, 1.0) for section in plain]
+    measures_efficiency = _distinct_sizes(points) > 1
+    if not measures_efficiency:
+        points += [_point(section, max(1.0, efficiency * section.cores)) for section in alone]
     if not points:
         return None
     slope = _slope(points)
@@ -79,8 +88,8 @@ def fit(sections: Iterable[MeasuredSection], efficiency: float) -> CostModel | N
     return CostModel(
         start=start + max(around, 0.0),
         per_item=per_item,
-        spread=_spread(divided),
-        efficiency=_efficiency(alone, start, per_item, efficiency) if divided else efficiency,
+        spread=_spread([section for section in usable if section.chunks > 1]),
+        efficiency=_efficiency(alone, start, per_item, efficiency) if measures_efficiency else efficiency,
         runs=len(usable),
         sizes=_distinct_sizes(points),
     )

@@ -49,9 +49,8 @@ _CHUNKS = (
         StageRow.step == bindparam("step"),
         SubTask.chunk < CHUNKS_READ,
         SubTask.state == SubTaskState.COMPLETED,
-        # Of the first attempt, and of this run: retries and copies were measured under other conditions.
+        # Retries were measured under other conditions; copies in resumed runs name no attempt and do not join.
         SubTask.fence == 1,
-        SubTask.copied_from_id.is_(None),
         Attempt.started_at.is_not(None),
         Attempt.finished_at >= Attempt.started_at,
         Attempt.ended_at.is_not(None),

@@ -133,6 +133,7 @@ def test_the_best_chunks_grow_with_the_workers(api: Api, clocked: Clocked) -> No
     assert walls == sorted(walls, reverse=True)
     assert all(one["wall_seconds"] <= each["wall_seconds"] for one, each in zip(best, answer["predicted"], strict=True))
     assert answer["best"]["unknown"] == {}
+    assert answer["best"]["assumed"] == ["lookup_chunks", "analysis_chunks"], "all chunks had one size"
 
 
 def test_what_cannot_be_known_of_other_chunks_is_said(api: Api, clocked: Clocked) -> None:

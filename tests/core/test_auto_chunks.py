@@ -24,6 +24,7 @@ models = st.builds(
     per_item=st.floats(1e-6, 1),
     spread=st.floats(0, 1),
     efficiency=st.floats(0.01, 1),
+    sizes=st.sampled_from([1, 2]),
 )
 works = st.builds(lambda parts, each: Work(float(parts * each), parts), st.integers(1, 5000), st.integers(1, 1000))
 steady = st.builds(Fleet, slots=st.integers(0, 300), slots_per_worker=st.integers(1, 16))
@@ -87,6 +88,14 @@ def test_chunks_that_vary_are_made_smaller() -> None:
     assert counts == sorted(counts)
     assert counts[2] >= 32
     assert all(count % 8 == 0 for count in counts)
+
+
+def test_while_the_start_is_an_assumption_no_slot_gets_a_second_chunk() -> None:
+    fleet, work = Fleet(slots=8, slots_per_worker=1), Work(8000.0, 8000)
+    assert best_chunks(CostModel(2.0, 1.0, spread=0.5, sizes=2), work, fleet, 200) > 8
+    assert best_chunks(CostModel(2.0, 1.0, spread=0.5, sizes=1), work, fleet, 200) == 8
+    growing = Fleet(slots_per_worker=2, most_workers=10, chunks_per_worker=1)
+    assert best_chunks(CostModel(2.0, 1.0, spread=0.0, sizes=1), work, growing, 200) == 20
 
 
 def test_a_start_that_costs_more_than_the_work_is_paid_once() -> None:

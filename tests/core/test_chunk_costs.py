@@ -91,6 +91,22 @@ def test_a_single_chunk_alone_in_the_history_was_divided_among_its_cores() -> No
     assert lookup.seconds_alone(1000, 4) == pytest.approx(102.0)
 
 
+def test_one_chunk_on_one_core_is_a_size_like_any_other() -> None:
+    """What CoastWind had on workers of one slot: nearly all of a chunk was its start."""
+    found = fit([MeasuredSection(1000, 1, (21.1,), cores=1), MeasuredSection(1000, 2, (21.3, 21.5), cores=1)], 1.0)
+    assert found is not None
+    assert found.knows_start
+    assert (found.start, found.per_item) == (pytest.approx(21.25), 0.0)
+
+
+def test_a_single_chunk_is_a_second_size_where_the_divided_ones_had_one() -> None:
+    true = CostModel(4.0, 0.1)
+    found = fit([section(true, 1000, 8), section(true, 1000, 1, cores=2)], 1.0)
+    assert found is not None
+    assert (found.sizes, found.efficiency) == (2, 1.0)
+    assert (found.start, found.per_item) == (pytest.approx(4.0), pytest.approx(0.1))
+
+
 def test_time_around_the_step_is_part_of_the_start() -> None:
     measured = [
         MeasuredSection(1000, chunks, (2 + 100 / chunks,) * chunks, around=(3.0,) * chunks) for chunks in (2, 8)

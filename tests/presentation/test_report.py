@@ -183,7 +183,12 @@ def speedup_answer(**best):
             {"workers": workers, "slots": slots, "wall_seconds": wall, "best": none | best}
             for workers, slots, wall in points
         ],
-        "best": none | best | {"unknown": {} if best else {"analysis_chunks": "no <event> set"}},
+        "best": none
+        | best
+        | {
+            "unknown": {} if best else {"analysis_chunks": "no <event> set"},
+            "assumed": ["analysis_chunks"],
+        },
     }
 
 
@@ -204,6 +209,7 @@ def test_what_more_workers_would_bring_is_drawn_told_and_tabled(facts, attempts,
     assert "2 workers with 2 slots each, the run took 1 min 01 s: 30 s in serial sub-tasks, 21% of all" in page.words
     assert "1 2 1 min 30 s 3 7 41 s" in page.words
     assert "Other numbers of chunks" not in page.words
+    assert "the cost of a chunk's start is an assumption" in page.words
 
 
 def test_chunks_of_unknown_cost_are_left_out_with_the_reason(facts, attempts, losses):

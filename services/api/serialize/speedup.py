@@ -35,7 +35,7 @@ def speedup_body(
         **_measured(stages, times),
         "critical_path": _critical_path(stages),
         "predicted": [_forecast(forecast(stages, times, sections, count, slots_per_worker)) for count in WORKERS_SHOWN],
-        "best": _best(ours) | {"unknown": _unknown(sections)},
+        "best": _best(ours) | {"unknown": _unknown(sections), "assumed": _assumed(sections)},
         "stages": [_stage(stage, each) for stage, each in zip(stages, times, strict=True)],
     }
 
@@ -84,6 +84,11 @@ def _best(one: Forecast) -> dict[str, Any]:
 def _unknown(sections: dict[str, Section]) -> dict[str, str]:
     missing = {step: section.unknown for step, section in sections.items() if section.unknown}
     return {_COUNTS[step]: why for step, why in missing.items()}
+
+
+def _assumed(sections: dict[str, Section]) -> list[str]:
+    """The counts that rest on an assumption of what a chunk's start costs."""
+    return [_COUNTS[step] for step, section in sections.items() if section.costs and not section.costs.knows_start]
 
 
 def _stage(stage: TimedStage, times: StageTimes) -> dict[str, Any]:

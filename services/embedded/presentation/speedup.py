@@ -33,6 +33,8 @@ class Speedup:
     serial_fraction: float | None
     points: Sequence[WorkersPoint]
     unknown: Sequence[str] = ()
+    assumes_start: bool = False
+    """Whether a best number of chunks rests on an assumption of what a chunk's start costs."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -65,6 +67,7 @@ def speedup_of(answer: Mapping[str, Any]) -> Speedup:
         serial_fraction=answer["serial_fraction"],
         points=tuple(_point(each) for each in answer["predicted"]),
         unknown=tuple(answer["best"]["unknown"].values()),
+        assumes_start=bool(answer["best"]["assumed"]),
     )
 
 
