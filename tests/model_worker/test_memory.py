@@ -202,8 +202,9 @@ def group() -> Iterator[Path]:
 
 @pytest.mark.parametrize("order", ["eat", "feed"], ids=["the step", "a program of the step"])
 def test_a_kill_by_the_kernel_is_told_as_out_of_memory(
-    bench: Bench, controller: Controller, group: Path, order: str
+    group: Path, bench: Bench, controller: Controller, order: str
 ) -> None:
+    # The group comes first, so that it is removed last, when no worker is left in it.
     bench.start(2, "grouped_worker", CONTROL_GROUP=str(group), OASIS_WORKER_MEMORY_PER_SLOT="0")
     grant = bench.grant({order: 400})
     controller.offer(grant)
@@ -211,7 +212,6 @@ def test_a_kill_by_the_kernel_is_told_as_out_of_memory(
     assert report.cause is Cause.OUT_OF_MEMORY
     assert "the kernel has killed" in (report.message or "")
     assert "250.0 MiB" in (report.message or "")
-    bench.stop()
 
 
 def _waiting_fork() -> int:
