@@ -22,6 +22,9 @@ Filters = Mapping[str, Filter]
 LATEST_YEAR = 9999
 """Of Python's calendar: the day after its last one cannot be computed."""
 
+LONGEST_COUNT = 18
+"""Digits of a limit or an offset that the database can take."""
+
 _DATE_FORMATS = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y")
 
 
@@ -34,6 +37,25 @@ def filtered(query: Select[Any], filters: Filters, values: MultiDict[str, str]) 
         if given:
             query = query.where(make(name, given))
     return query
+
+
+def paged(query: Select[Any], values: MultiDict[str, str], default: int | None = None) -> Select[Any]:
+    """The part of a list that `limit` and `offset` name: all of it where they do not. Raises BadRequest.
+
+    The reference has no pages and clients expect bare arrays: these change which elements there are, and no more.
+    """
+    limit, offset = _count("limit", values, default), _count("offset", values, None)
+    query = query if limit is None else query.limit(limit)
+    return query if offset is None else query.offset(offset)
+
+
+def _count(name: str, values: MultiDict[str, str], default: int | None) -> int | None:
+    text = values.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_COUNT):
+        raise BadRequest({name: ["Enter a whole number."]})
+    return int(text)
 
 
 def text_filters(**columns: Column) -> dict[str, Filter]:

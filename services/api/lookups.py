@@ -6,19 +6,21 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, select
 
 from services.api.call import Call
-from services.api.errors import BadRequest, NotFound
+from services.api.errors import BadRequest, Forbidden, NotFound
+from services.api.visibility import Kind, usable, visible
 from shared.database.base import Table
 from shared.database.requests import current_run, lock_analysis
 from shared.database.resources import Analysis, DataFile, Model, Portfolio
 
 Row = TypeVar("Row", Model, Portfolio, DataFile)
+Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 
 def find(call: Call, kind: type[Row], pk: int) -> Row:
-    """The row, locked unless the request only reads. Raises NotFound."""
-    row: Row | None = call.session.scalars(
-        _for_writing(call, alive(select(kind).where(kind.id == pk), kind))
-    ).one_or_none()
+    """The row, locked unless the request only reads. Raises Forbidden for what others may change, NotFound."""
+    admit(call, kind, pk)
+    query = _for_writing(call, alive(select(kind).where(kind.id == pk), kind))
+    row: Row | None = call.session.scalars(query).one_or_none()
     if row is None:
         raise NotFound
     return row
@@ -26,7 +28,8 @@ def find(call: Call, kind: type[Row], pk: int) -> Row:
 
 def find_analysis(call: Call, pk: int) -> Analysis:
     """The analysis; a request that writes holds it and its current run locked, so that its answer is one state."""
-    if call.request.method in ("GET", "HEAD"):
+    admit(call, Analysis, pk)
+    if _only_reads(call):
         analysis = call.session.get(Analysis, pk)
     else:
         analysis = lock_analysis(call.session, pk)
@@ -35,6 +38,25 @@ def find_analysis(call: Call, pk: int) -> Analysis:
     if analysis is None:
         raise NotFound
     return analysis
+
+
+def admit(call: Call, kind: Kind, pk: int) -> None:
+    """The order is the reference's: what may not be changed is 403, then what cannot be seen is 404."""
+    may = (usable(kind, call.user).label("usable"), visible(kind, call.user).label("visible"))
+    query = alive(select(*may).select_from(kind).where(kind.id == pk), kind)
+    access = call.session.execute(query).one_or_none()
+    if access is None:
+        raise NotFound
+    writes = not _only_reads(call)
+    if writes and not access.usable:
+        raise Forbidden
+    if not (access.visible or (writes and call.user.is_administrator)):
+        raise NotFound
+
+
+def is_usable(call: Call, row: Model) -> bool:
+    """Whether the account may run, or cancel, what this model runs."""
+    return bool(call.session.scalar(select(usable(Model, call.user)).where(Model.id == row.id)))
 
 
 def referred(call: Call, kind: type[Row], pk: int, field: str) -> Row:
@@ -47,7 +69,12 @@ def all_referred(call: Call, kind: type[Row], pks: Sequence[int], field: str) ->
     return _all_referred(call, kind, pks, field) if pks else []
 
 
-def alive(query: Select[Any], kind: type[Table]) -> Select[Any]:
+def seen(call: Call, kind: Kind) -> Select[Any]:
+    """The rows that the account sees, by id."""
+    return alive(select(kind).where(visible(kind, call.user)).order_by(kind.id), kind)
+
+
+def alive(query: Query, kind: type[Table]) -> Query:
     """The query without deleted models."""
     return query.where(Model.deleted.is_(False)) if kind is Model else query
 
@@ -58,11 +85,26 @@ def _all_referred(call: Call, kind: type[Row], pks: Sequence[int], field: str) -
     missing = [pk for pk in pks if pk not in found]
     if missing:
         raise BadRequest({field: [f'Invalid pk "{pk}" - object does not exist.' for pk in missing]})
+    _refuse_foreign(call, kind, pks)
     return [found[pk] for pk in pks]
 
 
+def _refuse_foreign(call: Call, kind: type[Row], pks: Sequence[int]) -> None:
+    allowed = set(call.session.scalars(select(kind.id).where(kind.id.in_(pks), usable(kind, call.user))))
+    foreign = [pk for pk in pks if pk not in allowed]
+    if foreign and kind is DataFile:
+        raise BadRequest({"data_files": [f"You are not allowed to use data file {pk}" for pk in foreign]})
+    if foreign:
+        name = kind.__name__.lower()
+        raise BadRequest({name: [f"You are not allowed to use this {name}"]})
+
+
 def _for_writing(call: Call, query: Select[Any]) -> Select[Any]:
-    return query if call.request.method in ("GET", "HEAD") else _anew(query.with_for_update(key_share=True))
+    return query if _only_reads(call) else _anew(query.with_for_update(key_share=True))
+
+
+def _only_reads(call: Call) -> bool:
+    return call.request.method in ("GET", "HEAD")
 
 
 def _anew(query: Select[Any]) -> Select[Any]:

@@ -1,6 +1,6 @@
 """What may be uploaded, and how it is taken in. Source: oasis_api.md section 1.6."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, BinaryIO, cast
@@ -75,13 +75,13 @@ def take_in(call: Call, upload: Upload, *, counted: bool = False) -> File:
     return store_file(call, upload.stream, upload.filename, upload.content_type, _rows(upload) if counted else None)
 
 
-def uploaded(file: File, *, exposure: bool = False) -> dict[str, Any]:
-    """What an upload is answered with."""
+def uploaded(file: File, groups: Sequence[str], *, exposure: bool = False) -> dict[str, Any]:
+    """What an upload is answered with; a file belongs to the groups of what it is attached to."""
     body: dict[str, Any] = {
         "created": moment(file.created),
         "file": stored_name(file),
         "filename": file.filename,
-        "groups": [],
+        "groups": list(groups),
         "conversion_state": "NONE",
     }
     if exposure:

@@ -20,11 +20,15 @@ class User(Table):
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_staff: Mapped[bool] = mapped_column(server_default=text("false"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_service: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is a machine's, not a person's."""
+    token_generation: Mapped[int] = mapped_column(server_default=text("0"))
+    """Tokens of earlier generations are revoked: it grows when the password changes or the account is closed."""
     created: Mapped[Created]
 
 
 class RevokedToken(Table):
-    """A refresh token that has been used; kept until it would have expired anyway."""
+    """A token that has been used up or revoked; kept until it would have expired anyway."""
 
     __tablename__ = "revoked_tokens"
     jti: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -84,6 +88,20 @@ class Model(Table):
     def queue(self) -> str:
         """The v1 queue: `{supplier}-{model}-{version}`."""
         return f"{self.supplier_id}-{self.model_id}-{self.version_id}"
+
+
+class SettingTemplate(Table):
+    """Analysis settings that a model offers under a name."""
+
+    __tablename__ = "setting_templates"
+    id: Mapped[Id]
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str | None] = mapped_column(String(255))
+    file_id: Mapped[int | None] = _file()
+    creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created: Mapped[Created]
+    modified: Mapped[Modified]
 
 
 class ModelScaling(Table):
@@ -150,6 +168,8 @@ class Portfolio(Table):
     exposure_status: Mapped[str] = mapped_column(String(32), server_default="NONE")
     validation_status: Mapped[str] = mapped_column(String(32), server_default="NONE")
     exposure_transform_status: Mapped[str] = mapped_column(String(32), server_default="NONE")
+    run_errors_file_id: Mapped[int | None] = _file()
+    """What the last validation, exposure run or transformation had to say."""
     creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created: Mapped[Created]
     modified: Mapped[Modified]

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from services.api.app import create_app
 from services.api.auth.accounts import ensure_administrator
-from services.api.auth.passwords import hash_password
 from services.api.dependencies import Dependencies
 from services.api.settings import Administrator, ApiSettings, AuthSettings
 from shared.database.engine import open_engine
 from shared.database.resources import User
 from shared.object_store import DirectorySettings, ObjectStoreSettings, open_object_store
+from shared.passwords import hash_password
 from tests.api.api_client import Api
 from tests.fakes.database import DatabaseServer, database_server
 

@@ -8,9 +8,9 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from services.api.auth.accounts import ensure_administrator
-from services.api.auth.passwords import verify_password
 from services.api.settings import Administrator, AuthSettings
 from shared.database.resources import User
+from shared.passwords import verify_password
 from tests.api.api_client import Api
 
 CREDENTIALS = {"username": "admin", "password": "password"}

@@ -1,13 +1,15 @@
 """Accounts: finding them, and the administrator that exists from the start."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.api.auth.passwords import hash_password, verify_password
 from services.api.settings import AuthSettings
+from shared.database.accounts import Group, user_groups
 from shared.database.resources import User
+from shared.passwords import hash_password, verify_password
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Account:
     username: str
     is_staff: bool
     is_superuser: bool
+    groups: Mapping[int, str] = field(default_factory=dict)
+    """Name by id of the groups that the account is a member of."""
 
     @property
     def is_administrator(self) -> bool:
@@ -25,9 +29,11 @@ class Account:
         return self.is_staff or self.is_superuser
 
 
-def account_of(user: User) -> Account:
-    """The account of a row."""
-    return Account(user.id, user.username, user.is_staff, user.is_superuser)
+def account_of(session: Session, user: User) -> Account:
+    """The account of a row, with its groups."""
+    query = select(Group.id, Group.name).join(user_groups, user_groups.c.group_id == Group.id)
+    rows = session.execute(query.where(user_groups.c.user_id == user.id).order_by(Group.name))
+    return Account(user.id, user.username, user.is_staff, user.is_superuser, {row.id: row.name for row in rows})
 
 
 def find_by_password(session: Session, username: str, password: str) -> User | None:
@@ -48,6 +54,7 @@ def ensure_administrator(session: Session, auth: AuthSettings) -> None:
         user = _named(session, auth.administrator.username)
         if not verify_password(user.password_hash, auth.administrator.password):
             user.password_hash = hash_password(auth.administrator.password)
+            user.token_generation = (user.token_generation or 0) + 1
     elif auth.disabled and first_superuser(session) is None:
         user = _named(session, "admin")
     else:

@@ -31,7 +31,7 @@ def _owner_of_everything(session: Session) -> Account:
     user = first_superuser(session)
     if user is None:
         raise NotAuthenticated({"detail": "There is no administrator account: restart the API to make one."})
-    return account_of(user)
+    return account_of(session, user)
 
 
 def _by_token(session: Session, auth: AuthSettings, credentials: str) -> Account:
@@ -47,7 +47,7 @@ def _by_token(session: Session, auth: AuthSettings, credentials: str) -> Account
         raise NotAuthenticated({"detail": "User not found", "code": "user_not_found"})
     if not user.is_active:
         raise NotAuthenticated({"detail": "User is inactive", "code": "user_inactive"})
-    return account_of(user)
+    return account_of(session, user)
 
 
 def _refused(message: str) -> dict[str, object]:
@@ -69,4 +69,4 @@ def _by_password(session: Session, credentials: str) -> Account:
     user = find_by_password(session, username, password)
     if user is None:
         raise NotAuthenticated({"detail": "Invalid username/password."})
-    return account_of(user)
+    return account_of(session, user)

@@ -13,6 +13,7 @@ T = TypeVar("T")
 MESSAGES = {"required": "This field is required.", "null": "This field may not be null."}
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_ID = 2**63 - 1
+LONGEST_GROUP = 150
 
 
 def load(schema: type[Schema], data: Any, *, partial: bool = False) -> dict[str, Any]:
@@ -132,6 +133,17 @@ class PkList(Checked[list[int]]):
         return list(dict.fromkeys(as_pk(each) for each in value))
 
 
+class NameList(Checked[list[str]]):
+    """Names of groups; whether they exist is asked later."""
+
+    def accept(self, value: Any) -> list[str]:
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, list):
+            raise ValidationError(f'Expected a list of items but got type "{type(value).__name__}".')
+        return [_group_name(each) for each in value]
+
+
 class Document(Checked[dict[str, Any]]):
     """A JSON object that is checked elsewhere."""
 
@@ -139,6 +151,13 @@ class Document(Checked[dict[str, Any]]):
         if not isinstance(value, dict):
             raise ValidationError(f"Invalid data. Expected a dictionary, but got {type(value).__name__}.")
         return value
+
+
+def _group_name(value: Any) -> str:
+    name = value.strip() if isinstance(value, str) else ""
+    if not 0 < len(name) <= LONGEST_GROUP or not is_storable(name) or not name.isprintable():
+        raise ValidationError("Invalid value.")
+    return name
 
 
 def as_whole_number(value: Any) -> int | None:

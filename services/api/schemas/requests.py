@@ -2,7 +2,7 @@
 
 from marshmallow import Schema
 
-from services.api.schemas.fields import Choice, Document, Number, Pk, PkList, StrictNumber, Text
+from services.api.schemas.fields import Choice, Document, NameList, Number, Pk, PkList, StrictNumber, Text
 from shared.core.chunking import ChunkStrategy
 
 LARGEST_FIXED_CHUNKS = 32767
@@ -22,15 +22,22 @@ class ModelBody(Schema):
 
 
 class ModelBodyV2(ModelBody):
-    """A model, with its settings."""
+    """A model, with its settings and groups."""
 
     settings = Document()
+    groups = NameList()
 
 
 class PortfolioBody(Schema):
     """A portfolio."""
 
     name = Text(required=True)
+
+
+class PortfolioBodyV2(PortfolioBody):
+    """A portfolio, with its groups."""
+
+    groups = NameList()
 
 
 class PortfolioAnalysisBody(Schema):
@@ -45,6 +52,12 @@ class DataFileBody(Schema):
 
     file_description = Text(required=True)
     file_category = Text(allow_none=True, blank=True)
+
+
+class DataFileBodyV2(DataFileBody):
+    """A data file, with its groups."""
+
+    groups = NameList()
 
 
 class AnalysisBody(Schema):

@@ -1,15 +1,17 @@
 """Analyses. Source: oasis_api.md section 1.5."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
 from services.api.call import Call
 from services.api.files import find_files, stored_name
+from services.api.groups import group_names
 from services.api.progress import Progress, progress_of
 from services.api.serialize.moments import moment
-from shared.database.resources import Analysis, analysis_data_files
+from shared.database.resources import Analysis, Portfolio, analysis_data_files
 
 STORED_FIELDS = (
     "settings_file",
@@ -49,9 +51,17 @@ def analysis_bodies(call: Call, analyses: Iterable[Analysis]) -> list[dict[str, 
     found = list(analyses)
     data_files = _data_files_of(call, [analysis.id for analysis in found])
     runs = progress_of(call.session, {each.current_run_id for each in found if each.current_run_id is not None})
-    nothing = Progress()
+    groups = group_names(call.session, Portfolio, {each.portfolio_id for each in found})
     return [
-        _analysis_body(call, each, data_files.get(each.id, []), runs.get(each.current_run_id or 0, nothing))
+        _analysis_body(
+            call,
+            each,
+            _Related(
+                data_files=data_files.get(each.id, []),
+                groups=groups.get(each.portfolio_id, []),
+                progress=runs.get(each.current_run_id or 0, Progress()),
+            ),
+        )
         for each in found
     ]
 
@@ -89,12 +99,21 @@ def _data_files_of(call: Call, analysis_ids: list[int]) -> Mapping[int, list[int
     return found
 
 
-def _analysis_body(call: Call, analysis: Analysis, data_files: list[int], progress: Progress) -> dict[str, Any]:
-    first = _common(call, analysis, data_files)
+@dataclass(frozen=True)
+class _Related:
+    """What other tables say of an analysis."""
+
+    data_files: list[int]
+    groups: list[str]
+    progress: Progress
+
+
+def _analysis_body(call: Call, analysis: Analysis, related: _Related) -> dict[str, Any]:
+    first, progress = _common(call, analysis, related.data_files), related.progress
     events = {"num_events_complete": progress.events_complete, "num_events_total": progress.events_total}
     if call.version == "v1":
         return first | {"storage_links": _url(call, analysis, "storage_links")} | events
-    return first | _distributed(call, analysis, progress) | events
+    return first | _distributed(call, analysis, related) | events
 
 
 def _common(call: Call, analysis: Analysis, data_files: list[int]) -> dict[str, Any]:
@@ -121,7 +140,8 @@ def _file_urls(call: Call, analysis: Analysis) -> dict[str, str | None]:
     return urls | {"settings": settings}
 
 
-def _distributed(call: Call, analysis: Analysis, progress: Progress) -> dict[str, Any]:
+def _distributed(call: Call, analysis: Analysis, related: _Related) -> dict[str, Any]:
+    progress = related.progress
     return {
         "storage_links": _url(call, analysis, "storage_links"),
         "chunking_configuration": _url(call, analysis, "chunking_configuration"),
@@ -131,7 +151,7 @@ def _distributed(call: Call, analysis: Analysis, progress: Progress) -> dict[str
         "sub_task_list": _url(call, analysis, "sub_task_list"),
         "sub_task_error_ids": progress.error_ids,
         "status_count": progress.status_count(),
-        "groups": [],
+        "groups": related.groups,
         "priority": analysis.priority,
     }
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.api.call import Call
 from services.api.files import find_files, stored_name
+from services.api.groups import group_names
 from services.api.serialize.moments import moment
 from shared.database.resources import DataFile, File, Model, model_data_files
 
@@ -31,7 +32,8 @@ def model_bodies(call: Reading, models: Iterable[Model]) -> list[dict[str, Any]]
     """Models as JSON."""
     found = list(models)
     data_files = _data_files_of(call, [model.id for model in found])
-    return [_model_body(call, model, data_files.get(model.id, [])) for model in found]
+    groups = group_names(call.session, Model, [model.id for model in found])
+    return [_model_body(call, model, data_files.get(model.id, []), groups.get(model.id, [])) for model in found]
 
 
 def _data_files_of(call: Reading, model_ids: list[int]) -> Mapping[int, list[int]]:
@@ -43,7 +45,7 @@ def _data_files_of(call: Reading, model_ids: list[int]) -> Mapping[int, list[int
     return found
 
 
-def _model_body(call: Reading, model: Model, data_files: list[int]) -> dict[str, Any]:
+def _model_body(call: Reading, model: Model, data_files: list[int], groups: list[str]) -> dict[str, Any]:
     url = call.url(f"models/{model.id}/")
     body = {
         "id": model.id,
@@ -60,7 +62,7 @@ def _model_body(call: Reading, model: Model, data_files: list[int]) -> dict[str,
         body |= {
             "scaling_configuration": f"{url}scaling_configuration/",
             "chunking_configuration": f"{url}chunking_configuration/",
-            "groups": [],
+            "groups": groups,
         }
     return body | {"run_mode": model.run_mode}
 
@@ -74,10 +76,11 @@ def data_file_bodies(call: Call, data_files: Iterable[DataFile]) -> list[dict[st
     """Data files as JSON."""
     found = list(data_files)
     files = find_files(call, {each.file_id for each in found if each.file_id is not None})
-    return [_data_file_body(call, each, files.get(each.file_id or 0)) for each in found]
+    groups = group_names(call.session, DataFile, [each.id for each in found])
+    return [_data_file_body(call, each, files.get(each.file_id or 0), groups.get(each.id, [])) for each in found]
 
 
-def _data_file_body(call: Call, data_file: DataFile, file: File | None) -> dict[str, Any]:
+def _data_file_body(call: Call, data_file: DataFile, file: File | None, groups: list[str]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "id": data_file.id,
         "file_description": data_file.file_description,
@@ -86,7 +89,7 @@ def _data_file_body(call: Call, data_file: DataFile, file: File | None) -> dict[
         "modified": moment(data_file.modified),
     }
     if call.version != "v1":
-        body["groups"] = []
+        body["groups"] = groups
     return body | {
         "file": call.url(f"data_files/{data_file.id}/content/") if file else None,
         "filename": file.filename if file else None,

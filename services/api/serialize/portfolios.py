@@ -5,6 +5,7 @@ from typing import Any
 
 from services.api.call import Call
 from services.api.files import find_files, stored_name
+from services.api.groups import group_names, groups_of
 from services.api.serialize.moments import moment
 from shared.database.resources import File, Portfolio
 
@@ -19,7 +20,9 @@ Files = Mapping[int, File]
 def portfolio_body(call: Call, portfolio: Portfolio) -> dict[str, Any]:
     """One portfolio, with everything that it has."""
     files = _files_of(call, [portfolio])
-    body = _listed(call, portfolio, files) | {name: getattr(portfolio, name) for name in _STATUSES}
+    body = _listed(call, portfolio, files, groups_of(call, portfolio)) | {
+        name: getattr(portfolio, name) for name in _STATUSES
+    }
     if call.version == "v1":
         body[CURRENCY_FIELD] = _currency(call, portfolio, files)
     return body | {"reporting_currency": portfolio.reporting_currency}
@@ -29,7 +32,8 @@ def portfolio_list(call: Call, portfolios: Iterable[Portfolio]) -> list[dict[str
     """Portfolios as the list has them."""
     found = list(portfolios)
     files = _files_of(call, found)
-    return [_listed(call, portfolio, files) for portfolio in found]
+    groups = group_names(call.session, Portfolio, [portfolio.id for portfolio in found])
+    return [_listed(call, portfolio, files, groups.get(portfolio.id, [])) for portfolio in found]
 
 
 def stored_names(call: Call, portfolio: Portfolio) -> dict[str, str | None]:
@@ -39,7 +43,7 @@ def stored_names(call: Call, portfolio: Portfolio) -> dict[str, str | None]:
     return {field: stored_name(file) if file else None for field, file in found.items()}
 
 
-def _listed(call: Call, portfolio: Portfolio, files: Files) -> dict[str, Any]:
+def _listed(call: Call, portfolio: Portfolio, files: Files, groups: list[str]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "id": portfolio.id,
         "name": portfolio.name,
@@ -47,7 +51,7 @@ def _listed(call: Call, portfolio: Portfolio, files: Files) -> dict[str, Any]:
         "modified": moment(portfolio.modified),
     }
     if call.version != "v1":
-        body["groups"] = []
+        body["groups"] = groups
     body |= {field: _exposure(call, portfolio, field, files) for field in EXPOSURE_FIELDS}
     body["storage_links"] = call.url(f"portfolios/{portfolio.id}/storage_links/")
     if call.version != "v1":

@@ -3,15 +3,16 @@
 from typing import Any
 
 from flask import Response
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 
 from services.api.call import Call
 from services.api.deletion import give_up
 from services.api.errors import BadRequest
 from services.api.files import copy_file
-from services.api.filters import choice_filters, filtered, id_filters, text_filters, time_filters, user_filter
+from services.api.filters import choice_filters, id_filters, text_filters, time_filters, user_filter
 from services.api.http import body_of, empty_answer, json_answer
-from services.api.lookups import all_referred, find_analysis, referred
+from services.api.listing import listed
+from services.api.lookups import all_referred, find_analysis, referred, seen
 from services.api.schemas.fields import load
 from services.api.schemas.requests import RUN_MODES, AnalysisBody, AnalysisBodyV2
 from services.api.serialize.analyses import analysis_bodies, analysis_body
@@ -35,8 +36,7 @@ _COPIED = ("portfolio_id", "model_id", "priority", "run_mode", "lookup_chunks", 
 
 def list_analyses(call: Call) -> Response:
     """All analyses."""
-    query = filtered(select(Analysis).order_by(Analysis.id), FILTERS, call.request.args)
-    bodies = analysis_bodies(call, call.session.scalars(query))
+    bodies = analysis_bodies(call, listed(call, seen(call, Analysis), FILTERS))
     if call.version == "v1":
         # The list of v1 has these as text; clients of v1 know it so.
         bodies = [

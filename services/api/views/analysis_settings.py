@@ -8,11 +8,12 @@ from services.api.call import Call
 from services.api.downloads import blocks_of, file_answer
 from services.api.errors import NotFound
 from services.api.files import find_file, release_files, store_json
+from services.api.groups import group_names
 from services.api.http import body_of, empty_answer, json_answer
 from services.api.lookups import find_analysis
 from services.api.settings_documents import valid_analysis_settings
 from services.api.uploads import JSON_TYPES, take_in, uploaded, uploaded_file
-from shared.database.resources import Analysis, File
+from shared.database.resources import Analysis, File, Portfolio
 
 FILENAME = "analysis_settings.json"
 
@@ -25,7 +26,8 @@ def get_settings(call: Call, pk: int) -> Response:
 
 def post_settings(call: Call, pk: int) -> Response:
     """Take settings that fit the schema."""
-    return json_answer(uploaded(replace_settings(call, find_analysis(call, pk), body_of(call.request))))
+    analysis = find_analysis(call, pk)
+    return _uploaded(call, analysis, replace_settings(call, analysis, body_of(call.request)))
 
 
 def get_settings_file(call: Call, pk: int) -> Response:
@@ -39,8 +41,9 @@ def post_settings_file(call: Call, pk: int) -> Response:
     upload = uploaded_file(call.request, JSON_TYPES)
     call.release_connection()
     file = take_in(call, upload)
-    _replace(call, find_analysis(call, pk), file)
-    return json_answer(uploaded(file))
+    analysis = find_analysis(call, pk)
+    _replace(call, analysis, file)
+    return _uploaded(call, analysis, file)
 
 
 def delete_settings(call: Call, pk: int) -> Response:
@@ -56,6 +59,11 @@ def replace_settings(call: Call, analysis: Analysis, document: Any) -> File:
     file = store_json(call, valid_analysis_settings(document), FILENAME)
     _replace(call, analysis, file)
     return file
+
+
+def _uploaded(call: Call, analysis: Analysis, file: File) -> Response:
+    groups = group_names(call.session, Portfolio, [analysis.portfolio_id]).get(analysis.portfolio_id, [])
+    return json_answer(uploaded(file, groups))
 
 
 def _replace(call: Call, analysis: Analysis, file: File) -> None:

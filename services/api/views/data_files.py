@@ -3,17 +3,19 @@
 from typing import Any
 
 from flask import Response
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from services.api.call import Call
 from services.api.downloads import file_answer
 from services.api.errors import NotFound
 from services.api.files import find_file, release_files
-from services.api.filters import filtered, text_filters, time_filters, user_filter
+from services.api.filters import text_filters, time_filters, user_filter
+from services.api.groups import change_groups, groups_of, set_groups
 from services.api.http import body_of, empty_answer, json_answer
-from services.api.lookups import find
+from services.api.listing import listed
+from services.api.lookups import find, seen
 from services.api.schemas.fields import load
-from services.api.schemas.requests import DataFileBody
+from services.api.schemas.requests import DataFileBody, DataFileBodyV2
 from services.api.serialize.models import data_file_bodies
 from services.api.uploads import ANY_TYPE, take_in, uploaded, uploaded_file
 from shared.database.resources import DataFile, File
@@ -32,14 +34,18 @@ FILTERS = (
 
 def list_data_files(call: Call) -> Response:
     """All data files."""
-    query = select(DataFile).outerjoin(File, File.id == DataFile.file_id).order_by(DataFile.id)
-    return json_answer(data_file_bodies(call, call.session.scalars(filtered(query, FILTERS, call.request.args))))
+    query = seen(call, DataFile).outerjoin(File, File.id == DataFile.file_id)
+    return json_answer(data_file_bodies(call, listed(call, query, FILTERS)))
 
 
 def create_data_file(call: Call) -> Response:
     """A new data file, without content."""
-    data_file = DataFile(**_load(call, partial=False), creator_id=call.user.id)
+    values = _load(call, partial=False)
+    data_file = DataFile(creator_id=call.user.id)
+    _apply(data_file, values)
     call.session.add(data_file)
+    call.session.flush()
+    set_groups(call, data_file, values.get("groups"))
     return _answer(call, data_file, 201)
 
 
@@ -81,7 +87,7 @@ def post_content(call: Call, pk: int) -> Response:
     release_files(call, data_file.file_id)
     data_file.file_id = file.id
     call.session.flush()
-    return json_answer(uploaded(file))
+    return json_answer(uploaded(file, groups_of(call, data_file)))
 
 
 def delete_content(call: Call, pk: int) -> Response:
@@ -100,13 +106,21 @@ def _content(call: Call, data_file: DataFile) -> File:
 
 
 def _load(call: Call, *, partial: bool) -> dict[str, Any]:
-    return load(DataFileBody, body_of(call.request), partial=partial)
+    schema = DataFileBody if call.version == "v1" else DataFileBodyV2
+    return load(schema, body_of(call.request), partial=partial)
+
+
+def _apply(data_file: DataFile, values: dict[str, Any]) -> None:
+    for name in ("file_description", "file_category"):
+        if name in values:
+            setattr(data_file, name, values[name])
 
 
 def _update(call: Call, pk: int, *, partial: bool) -> Response:
     data_file = find(call, DataFile, pk)
-    for name, value in _load(call, partial=partial).items():
-        setattr(data_file, name, value)
+    values = _load(call, partial=partial)
+    _apply(data_file, values)
+    change_groups(call, data_file, values, partial=partial)
     return _answer(call, data_file, 200)
 
 

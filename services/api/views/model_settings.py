@@ -7,6 +7,7 @@ from flask import Response
 from services.api.call import Call
 from services.api.errors import NotFound
 from services.api.files import find_file, release_files, store_json
+from services.api.groups import groups_of
 from services.api.http import body_of, empty_answer, json_answer
 from services.api.lookups import find
 from services.api.settings_documents import valid_model_settings
@@ -31,7 +32,7 @@ def post_settings(call: Call, pk: int) -> Response:
     file = find_file(call, model.settings_file_id)
     if file is None:
         raise NotFound
-    return json_answer(uploaded(file))
+    return json_answer(uploaded(file, groups_of(call, model)))
 
 
 def delete_settings(call: Call, pk: int) -> Response:

@@ -7,11 +7,13 @@ from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from services.api.call import Call
-from services.api.errors import BadRequest
+from services.api.errors import BadRequest, Forbidden
 from services.api.files import find_file, stored_name
-from services.api.filters import filtered, text_filters, time_filters, user_filter
+from services.api.filters import text_filters, time_filters, user_filter
+from services.api.groups import change_groups, set_groups
 from services.api.http import body_of, empty_answer, json_answer
-from services.api.lookups import all_referred, find
+from services.api.listing import listed
+from services.api.lookups import all_referred, find, is_usable, seen
 from services.api.schemas.fields import load
 from services.api.schemas.requests import ModelBody, ModelBodyV2
 from services.api.serialize.models import data_file_bodies, model_bodies, versions_body
@@ -29,10 +31,10 @@ _TAKEN = {"non_field_errors": ["The fields supplier_id, model_id, version_id mus
 
 def list_models(call: Call) -> Response:
     """All models; v1 does not see those of v2."""
-    query = select(Model).where(Model.deleted.is_(False)).order_by(Model.id)
+    query = seen(call, Model)
     if call.version == "v1":
         query = query.where(or_(Model.run_mode.is_(None), Model.run_mode != "V2"))
-    return json_answer(model_bodies(call, call.session.scalars(filtered(query, FILTERS, call.request.args))))
+    return json_answer(model_bodies(call, listed(call, query, FILTERS)))
 
 
 def create_model(call: Call) -> Response:
@@ -44,8 +46,11 @@ def create_model(call: Call) -> Response:
         return _answer(call, _new_model(call, values), 201)
     if not model.deleted:
         raise BadRequest(_TAKEN)
+    if not is_usable(call, model):
+        raise Forbidden
     model.deleted = False
     model.creator_id = call.user.id
+    set_groups(call, model, values.get("groups"))
     _apply(call, model, {"data_files": [], **values})
     return _answer(call, model, 200)
 
@@ -99,13 +104,16 @@ def _new_model(call: Call, values: dict[str, Any]) -> Model:
     call.session.add(model)
     _flush(call)
     call.session.add_all([ModelChunking(model_id=model.id), ModelScaling(model_id=model.id)])
+    set_groups(call, model, values.get("groups"))
     _apply(call, model, values)
     return model
 
 
 def _update(call: Call, pk: int, *, partial: bool) -> Response:
     model = find(call, Model, pk)
-    _apply(call, model, _load(call, partial=partial))
+    values = _load(call, partial=partial)
+    change_groups(call, model, values, partial=partial)
+    _apply(call, model, values)
     return _answer(call, model, 200)
 
 

@@ -12,6 +12,7 @@ from services.api.conversion import converted_answer
 from services.api.downloads import file_answer
 from services.api.errors import BadRequest, NotFound
 from services.api.files import find_file, release_files, store_json
+from services.api.groups import groups_of
 from services.api.http import empty_answer, json_answer
 from services.api.lookups import find
 from services.api.serialize.portfolios import CURRENCY_FIELD
@@ -36,8 +37,7 @@ def exposure_file(field: str) -> dict[str, Handler]:
     def post(call: Call, pk: int) -> Response:
         find(call, Portfolio, pk)
         upload = uploaded_file(call.request, EXPOSURE_TYPES)
-        file = _take(call, pk, field, lambda: take_in(call, upload, counted=field == "location_file"))
-        return json_answer(uploaded(file, exposure=True))
+        return _take(call, pk, field, lambda: take_in(call, upload, counted=field == "location_file"))
 
     def delete(call: Call, pk: int) -> Response:
         return _delete(call, pk, field)
@@ -56,7 +56,7 @@ def post_currency_conversion(call: Call, pk: int) -> Response:
     part = call.request.files.get("file")
     as_csv = part is not None and part.mimetype == "text/csv"
     upload = uploaded_file(call.request, ("text/csv",) if as_csv else JSON_TYPES)
-    return json_answer(uploaded(_take(call, pk, CURRENCY_FIELD, lambda: _store_rates(call, upload, as_csv))))
+    return _take(call, pk, CURRENCY_FIELD, lambda: _store_rates(call, upload, as_csv))
 
 
 def delete_currency_conversion(call: Call, pk: int) -> Response:
@@ -87,14 +87,14 @@ def _rates(upload: Upload) -> list[list[Any]]:
         raise BadRequest({"file": [reason]}) from error
 
 
-def _take(call: Call, pk: int, field: str, store: Callable[[], File]) -> File:
+def _take(call: Call, pk: int, field: str, store: Callable[[], File]) -> Response:
     call.release_connection()
     file = store()
     portfolio = find(call, Portfolio, pk)
     release_files(call, getattr(portfolio, f"{field}_id"))
     setattr(portfolio, f"{field}_id", file.id)
     call.session.flush()
-    return file
+    return json_answer(uploaded(file, groups_of(call, portfolio), exposure=field != CURRENCY_FIELD))
 
 
 def _file_of(call: Call, portfolio: Portfolio, field: str) -> File:

@@ -1,5 +1,7 @@
 """portfolios/. Source: oasis_api.md section 1.3."""
 
+from typing import Any
+
 from flask import Response
 from sqlalchemy import delete, select
 
@@ -8,11 +10,13 @@ from services.api.call import Call
 from services.api.deletion import give_up
 from services.api.errors import BadRequest, NotFound
 from services.api.files import release_files
-from services.api.filters import filtered, text_filters, time_filters, user_filter
+from services.api.filters import text_filters, time_filters, user_filter
+from services.api.groups import change_groups, set_groups
 from services.api.http import body_of, empty_answer, json_answer
-from services.api.lookups import find, find_analysis, referred
+from services.api.listing import listed
+from services.api.lookups import admit, find, find_analysis, referred, seen
 from services.api.schemas.fields import load
-from services.api.schemas.requests import PortfolioAnalysisBody, PortfolioBody, ReportingCurrencyBody
+from services.api.schemas.requests import PortfolioAnalysisBody, PortfolioBody, PortfolioBodyV2, ReportingCurrencyBody
 from services.api.serialize.analyses import analysis_body
 from services.api.serialize.portfolios import FILE_FIELDS, portfolio_body, portfolio_list, stored_names
 from services.api.views.analyses import check_run_mode, refuse_empty_portfolio
@@ -27,15 +31,16 @@ FILTERS = (
 
 def list_portfolios(call: Call) -> Response:
     """All portfolios, shorter than one alone."""
-    query = select(Portfolio).order_by(Portfolio.id)
-    return json_answer(portfolio_list(call, call.session.scalars(filtered(query, FILTERS, call.request.args))))
+    return json_answer(portfolio_list(call, listed(call, seen(call, Portfolio), FILTERS)))
 
 
 def create_portfolio(call: Call) -> Response:
     """A new portfolio, without files."""
-    portfolio = Portfolio(**load(PortfolioBody, body_of(call.request)), creator_id=call.user.id)
+    values = _load(call, partial=False)
+    portfolio = Portfolio(name=values["name"], creator_id=call.user.id)
     call.session.add(portfolio)
     call.session.flush()
+    set_groups(call, portfolio, values.get("groups"))
     return json_answer(portfolio_body(call, portfolio), 201)
 
 
@@ -56,7 +61,8 @@ def change_portfolio(call: Call, pk: int) -> Response:
 
 def delete_portfolio(call: Call, pk: int) -> Response:
     """Delete the portfolio and its analyses; what runs is cancelled, and all files are released."""
-    # Locked for deletion first, so that no analysis can join meanwhile.
+    admit(call, Portfolio, pk)
+    # Locked for deletion before anything goes, so that no analysis can join meanwhile.
     portfolio = call.session.scalars(select(Portfolio).where(Portfolio.id == pk).with_for_update()).one_or_none()
     if portfolio is None:
         raise NotFound
@@ -122,10 +128,16 @@ def delete_reporting_currency(call: Call, pk: int) -> Response:
 
 def _update(call: Call, pk: int, *, partial: bool) -> Response:
     portfolio = find(call, Portfolio, pk)
-    for name, value in load(PortfolioBody, body_of(call.request), partial=partial).items():
-        setattr(portfolio, name, value)
+    values = _load(call, partial=partial)
+    portfolio.name = values.get("name", portfolio.name)
+    change_groups(call, portfolio, values, partial=partial)
     call.session.flush()
     return json_answer(portfolio_body(call, portfolio))
+
+
+def _load(call: Call, *, partial: bool) -> dict[str, Any]:
+    schema = PortfolioBody if call.version == "v1" else PortfolioBodyV2
+    return load(schema, body_of(call.request), partial=partial)
 
 
 def _end_analysis(call: Call, analysis_id: int) -> None:

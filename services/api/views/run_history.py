@@ -9,6 +9,7 @@ from services.api.call import Call
 from services.api.downloads import file_answer, stream_answer
 from services.api.errors import NotFound
 from services.api.http import json_answer
+from services.api.listing import listed
 from services.api.logs import compose, traceback
 from services.api.lookups import find_analysis
 from services.api.serialize.runs import TRACEBACKS, files_of, run_bodies
@@ -24,7 +25,7 @@ def list_runs(call: Call, pk: int) -> Response:
     """The runs of the analysis, newest first."""
     analysis = find_analysis(call, pk)
     query = select(Run).where(Run.analysis_id == analysis.id).order_by(Run.id.desc())
-    return json_answer(run_bodies(call, call.session.scalars(query)))
+    return json_answer(run_bodies(call, listed(call, query, {})))
 
 
 def get_run(call: Call, pk: int, run: int) -> Response:

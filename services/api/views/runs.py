@@ -9,9 +9,9 @@ from flask import Response
 
 from services.api import actions
 from services.api.call import Call
-from services.api.errors import BadRequest
+from services.api.errors import BadRequest, Forbidden
 from services.api.http import json_answer
-from services.api.lookups import find_analysis
+from services.api.lookups import find_analysis, is_usable
 from services.api.resuming import resume as resume_current
 from services.api.serialize.analyses import analysis_body
 from shared.database.resources import Analysis, Model
@@ -48,6 +48,7 @@ def resume(call: Call, pk: int) -> Response:
 def cancel(call: Call, pk: int) -> Response:
     """Cancel whatever is under way."""
     analysis = find_analysis(call, pk)
+    _check_model_of(call, analysis)
     actions.cancel_any(call, analysis)
     return _answer(call, analysis)
 
@@ -65,6 +66,7 @@ def cancel_analysis_run(call: Call, pk: int) -> Response:
 def _analysis_and_model(call: Call, pk: int) -> tuple[Analysis, Model]:
     analysis = find_analysis(call, pk)
     model = actions.model_of(call, analysis)
+    _check_model(call, model, "You are not allowed to run this model")
     if call.version != "v1":
         actions.refuse_unfit_scaling(call, model)
     elif model.run_mode != "V1":
@@ -82,8 +84,19 @@ def _cancel(call: Call, pk: int, act: Callable[[Call, Analysis], None]) -> Respo
     analysis = find_analysis(call, pk)
     if call.version != "v1":
         actions.model_of(call, analysis)
+    _check_model_of(call, analysis)
     act(call, analysis)
     return _answer(call, analysis)
+
+
+def _check_model_of(call: Call, analysis: Analysis) -> None:
+    if analysis.model_id is not None:
+        _check_model(call, actions.model_of(call, analysis), "You are not allowed to cancel this model")
+
+
+def _check_model(call: Call, model: Model, refusal: str) -> None:
+    if not is_usable(call, model):
+        raise Forbidden({"detail": refusal})
 
 
 def _answer(call: Call, analysis: Analysis) -> Response:

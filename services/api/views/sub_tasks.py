@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from services.api.call import Call
 from services.api.downloads import stream_answer
 from services.api.errors import NotFound
-from services.api.filters import choice_filters, filtered, text_filters
+from services.api.filters import choice_filters, text_filters
 from services.api.http import json_answer
+from services.api.listing import listed
 from services.api.log_answers import output_log_answer
 from services.api.logs import Part, compose, error_log, retry_log
 from services.api.lookups import find_analysis
@@ -43,7 +44,7 @@ def list_of_analysis(call: Call, pk: int) -> Response:
 def sub_tasks_answer(call: Call, run_id: int | None) -> Response:
     """The sub-tasks of a run, filtered as the request wants."""
     query = select(SubTask).where(SubTask.run_id == run_id).order_by(SubTask.id)
-    return json_answer(sub_task_bodies(call, call.session.scalars(filtered(query, _OF_ANALYSIS, call.request.args))))
+    return json_answer(sub_task_bodies(call, listed(call, query, _OF_ANALYSIS)))
 
 
 def get_run_progress(call: Call, pk: int) -> Response:
@@ -57,8 +58,8 @@ def get_run_progress(call: Call, pk: int) -> Response:
 def list_task_statuses(call: Call) -> Response:
     """The sub-tasks of all current runs."""
     current = select(SubTask).join(Analysis, Analysis.current_run_id == SubTask.run_id)
-    query = filtered(current.order_by(SubTask.id), FILTERS, call.request.args)
-    return json_answer(sub_task_bodies(call, call.session.scalars(_by_task_id(query, call))))
+    query = _by_task_id(current.order_by(SubTask.id), call)
+    return json_answer(sub_task_bodies(call, listed(call, query, FILTERS)))
 
 
 def get_task_status(call: Call, pk: int) -> Response:

@@ -3,8 +3,9 @@
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+import shared.database.accounts
 import shared.database.execution
-import shared.database.resources  # noqa: F401 - both modules fill the metadata
+import shared.database.resources  # noqa: F401 - these modules fill the metadata
 from shared.database.base import Table
 
 _LOCK = 7_145_000
