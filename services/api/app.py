@@ -6,6 +6,7 @@ import flask
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from services.api.audit import record
 from services.api.auth.authenticate import authenticate
 from services.api.call import Call
 from services.api.dependencies import Dependencies
@@ -30,7 +31,8 @@ def create_app(dependencies: Dependencies) -> Flask:
             _add(app, dependencies, route, version)
     answer_failures(app)
     # Links follow the proxy's host and scheme, and the sub-path that the request came by.
-    app.wsgi_app = ProxyFix(SubPath(app.wsgi_app), x_for=0, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    proxies = dependencies.settings.proxies
+    app.wsgi_app = ProxyFix(SubPath(app.wsgi_app), x_for=proxies, x_proto=1, x_host=1)  # type: ignore[method-assign]
     return app
 
 
@@ -50,7 +52,10 @@ def _view(dependencies: Dependencies, route: Route, version: str) -> Callable[..
         with Call(request, dependencies, version) as call:
             _admit(call, route.access)
             handler = _handler(route, request.method)
-            return handler(call, **{name: _pk(text) for name, text in texts.items()})
+            pks = {name: _pk(text) for name, text in texts.items()}
+            answer = handler(call, **pks)
+            record(call, route, answer, pks.get("pk"))
+            return answer
 
     return view
 
@@ -58,7 +63,7 @@ def _view(dependencies: Dependencies, route: Route, version: str) -> Callable[..
 def _admit(call: Call, access: Access) -> None:
     if access == Access.EVERYBODY:
         return
-    call.account = authenticate(call.request, call.session, call.dependencies.settings.auth)
+    call.account = authenticate(call)
     if access == Access.STAFF and not call.account.is_administrator:
         raise Forbidden
 

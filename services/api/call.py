@@ -46,6 +46,11 @@ class Call:
         return self.account
 
     @property
+    def address(self) -> str:
+        """Where the request comes from; empty for a Unix socket."""
+        return self.request.remote_addr or ""
+
+    @property
     def session(self) -> Session:
         """The session, opened when it is first asked for: read-only on one snapshot for GET."""
         if self._session is None:

@@ -10,6 +10,7 @@ ApiError
 ├── NotAcceptable         406
 ├── UnsupportedMediaType  415
 ├── UnsatisfiableRange    416
+├── TooManyAttempts       429, somebody guesses passwords
 └── Unavailable           503, try again later
 """
 
@@ -92,6 +93,16 @@ class UnsatisfiableRange(ApiError):
 
     def __init__(self, size: int) -> None:
         super().__init__(headers={"Content-Range": f"bytes */{size}"})
+
+
+class TooManyAttempts(ApiError):
+    """Logging in has failed too often."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        text = f"Request was throttled. Expected available in {seconds} seconds."
+        super().__init__({"detail": text}, headers={"Retry-After": str(seconds)})
 
 
 class Unavailable(ApiError):

@@ -69,15 +69,19 @@ def text_filters(**columns: Column) -> dict[str, Filter]:
 
 def time_filters(created: Column, modified: Column) -> dict[str, Filter]:
     """The twelve filters by time."""
-    filters: dict[str, Filter] = {}
-    for name, column in (("created", created), ("modified", modified)):
-        filters[name] = _compared(column, lambda column, moment: column == moment)
-        filters[f"{name}__date"] = _compared(column, _on_day)
-        filters[f"{name}__gte"] = _compared(column, lambda column, moment: column >= moment)
-        filters[f"{name}__lte"] = _compared(column, lambda column, moment: column <= moment)
-        filters[f"{name}__gt"] = _compared(column, lambda column, moment: column > moment)
-        filters[f"{name}__lt"] = _compared(column, lambda column, moment: column < moment)
-    return filters
+    return moment_filters("created", created) | moment_filters("modified", modified)
+
+
+def moment_filters(name: str, column: Column) -> dict[str, Filter]:
+    """The six filters of one point in time."""
+    return {
+        name: _compared(column, lambda column, moment: column == moment),
+        f"{name}__date": _compared(column, _on_day),
+        f"{name}__gte": _compared(column, lambda column, moment: column >= moment),
+        f"{name}__lte": _compared(column, lambda column, moment: column <= moment),
+        f"{name}__gt": _compared(column, lambda column, moment: column > moment),
+        f"{name}__lt": _compared(column, lambda column, moment: column < moment),
+    }
 
 
 def user_filter(creator: Column) -> dict[str, Filter]:

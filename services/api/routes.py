@@ -16,6 +16,7 @@ from services.api.views import (
     analysis_settings,
     analysis_status,
     attempts,
+    audit,
     configuration,
     data_files,
     model_settings,
@@ -51,6 +52,8 @@ class Route:
     handlers: Mapping[str, Handler]
     access: Access = Access.USERS
     versions: tuple[str, ...] = ("v1", "v2")
+    action: str = ""
+    """What the audit calls it, where its path does not say."""
 
 
 V2 = ("v2",)
@@ -67,10 +70,11 @@ UNVERSIONED = (
     Route("healthcheck_connections/", {"GET": server.get_connections}, Access.EVERYBODY),
     Route("oed_peril_codes/", {"GET": server.get_peril_codes}, Access.EVERYBODY),
     Route("server_info/", {"GET": server.get_server}),
-    Route("access_token/", {"POST": tokens.create_tokens}, Access.EVERYBODY),
+    Route("access_token/", {"POST": tokens.create_tokens}, Access.EVERYBODY, action="log in"),
     Route("refresh_token/", {"POST": tokens.refresh_tokens}, Access.EVERYBODY),
     # It asks for an administrator itself, unless a setting opens it.
     Route("analysis-status/", {"POST": analysis_status.post_status}, Access.EVERYBODY),
+    Route("revoke_token/", {"POST": tokens.revoke_token}, Access.EVERYBODY, action="revoke tokens"),
 )
 
 _MODEL_SETTINGS = {
@@ -246,4 +250,6 @@ _QUEUES = (
     Route("queue-status/", {"GET": queues.get_status}, versions=V2),
 )
 
-VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES, *_QUEUES)
+_AUDIT = (Route("audit/", {"GET": audit.list_audit}, Access.STAFF, V2),)
+
+VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES, *_QUEUES, *_AUDIT)

@@ -8,6 +8,7 @@ from typing import Self
 
 from sqlalchemy import URL
 
+from services.api.auth.limits import LoginLimits
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url, database_url
 
@@ -41,6 +42,7 @@ class AuthSettings:
     refresh_lifetime: timedelta = timedelta(days=2)
     rotate_refresh: bool = True
     administrator: Administrator | None = None
+    login_limits: LoginLimits = field(default_factory=LoginLimits)
 
     @property
     def disabled(self) -> bool:
@@ -63,6 +65,8 @@ class ApiSettings:
     """Seconds that requests under way are given when the service stops."""
     most_followers: int = 4
     follow_for: float = 300.0
+    proxies: int = 0
+    """Proxies in front that say in X-Forwarded-For whom they answer."""
     priority_admin_levels: tuple[int, ...] = (8, 9, 10)
     restrict_system_logs: bool = False
     analysis_status_open: bool = False
@@ -86,6 +90,7 @@ class ApiSettings:
             stop_timeout=options.integer("API_STOP_TIMEOUT", cls.stop_timeout, least=1),
             most_followers=options.integer("API_FOLLOWERS", threads // 2),
             follow_for=options.seconds("API_FOLLOW_FOR", cls.follow_for),
+            proxies=options.integer("API_PROXIES", cls.proxies),
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
@@ -113,6 +118,10 @@ def auth_settings(options: Options) -> AuthSettings:
         refresh_lifetime=_duration(options, "TOKEN_REFRESH_LIFETIME", AuthSettings.refresh_lifetime),
         rotate_refresh=options.flag("TOKEN_REFRESH_ROTATE", default=True),
         administrator=_administrator(options),
+        login_limits=LoginLimits(
+            options.integer("LOGIN_FAILURES", LoginLimits.failures),
+            _duration(options, "LOGIN_WINDOW", LoginLimits.window),
+        ),
     )
 
 

@@ -53,8 +53,9 @@ def ensure_administrator(session: Session, auth: AuthSettings) -> None:
     if auth.administrator is not None:
         user = _named(session, auth.administrator.username)
         if not verify_password(user.password_hash, auth.administrator.password):
+            # Tokens that were issued for the earlier password are good no more.
+            user.token_generation = 0 if user.password_hash is None else user.token_generation + 1
             user.password_hash = hash_password(auth.administrator.password)
-            user.token_generation = (user.token_generation or 0) + 1
     elif auth.disabled and first_superuser(session) is None:
         user = _named(session, "admin")
     else:

@@ -3,27 +3,29 @@
 from base64 import b64decode
 from binascii import Error as BadBase64
 
-from flask import Request
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from services.api.auth import tokens
-from services.api.auth.accounts import Account, account_of, find_by_password, first_superuser
+from services.api.auth.accounts import Account, account_of, first_superuser
+from services.api.auth.login import log_in
+from services.api.call import Call
 from services.api.errors import NotAuthenticated
-from services.api.http import is_storable
 from services.api.settings import AuthSettings
-from shared.database.resources import User
+from shared.database.resources import RevokedToken, User
 
 
-def authenticate(request: Request, session: Session, auth: AuthSettings) -> Account:
-    """The account that asks. Raises NotAuthenticated with the reason."""
+def authenticate(call: Call) -> Account:
+    """The account that asks. Raises NotAuthenticated with the reason, TooManyAttempts."""
+    auth, session = call.dependencies.settings.auth, call.session
     if auth.disabled:
         return _owner_of_everything(session)
-    header = request.headers.get("Authorization", "")
+    header = call.request.headers.get("Authorization", "")
     scheme, _, credentials = header.strip().partition(" ")
     if scheme.lower() == "bearer":
         return _by_token(session, auth, credentials)
     if scheme.lower() == "basic":
-        return _by_password(session, credentials.strip())
+        return _by_password(call, credentials.strip())
     raise NotAuthenticated
 
 
@@ -42,11 +44,15 @@ def _by_token(session: Session, auth: AuthSettings, credentials: str) -> Account
         claims = tokens.read(auth.signing_key, tokens.ACCESS, credentials.strip())
     except tokens.InvalidToken as error:
         raise NotAuthenticated(_refused(error.message)) from error
-    user = session.get(User, claims.user_id)
-    if user is None:
+    is_revoked = exists().where(RevokedToken.jti == claims.jti)
+    found = session.execute(select(User, is_revoked).where(User.id == claims.user_id)).one_or_none()
+    if found is None:
         raise NotAuthenticated({"detail": "User not found", "code": "user_not_found"})
+    user, revoked = found
     if not user.is_active:
         raise NotAuthenticated({"detail": "User is inactive", "code": "user_inactive"})
+    if revoked or claims.generation != user.token_generation:
+        raise NotAuthenticated(_refused(tokens.REVOKED))
     return account_of(session, user)
 
 
@@ -59,14 +65,12 @@ def _refused(message: str) -> dict[str, object]:
     }
 
 
-def _by_password(session: Session, credentials: str) -> Account:
+def _by_password(call: Call, credentials: str) -> Account:
     try:
         username, separator, password = b64decode(credentials, validate=True).decode().partition(":")
     except (BadBase64, ValueError):
         raise NotAuthenticated({"detail": "Invalid basic header. Credentials not correctly base64 encoded."}) from None
-    if not separator or not is_storable(username):
-        raise NotAuthenticated({"detail": "Invalid username/password."})
-    user = find_by_password(session, username, password)
+    user = log_in(call, username, password) if separator else None
     if user is None:
         raise NotAuthenticated({"detail": "Invalid username/password."})
-    return account_of(session, user)
+    return account_of(call.session, user)

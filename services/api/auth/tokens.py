@@ -14,6 +14,9 @@ import jwt
 ACCESS = "access"
 REFRESH = "refresh"
 
+REVOKED = "Token is blacklisted"
+"""What clients of the Oasis platform hear of a token that is used up or revoked."""
+
 
 class InvalidToken(Exception):
     """Token is invalid"""
@@ -24,28 +27,38 @@ class InvalidToken(Exception):
 
 
 @dataclass(frozen=True)
+class Owner:
+    """Whose a token is; all tokens of an earlier generation than the account's are revoked."""
+
+    user_id: int
+    generation: int = 0
+
+
+@dataclass(frozen=True)
 class Claims:
     """What a token says."""
 
     user_id: int
     jti: str
     expires: datetime
+    generation: int = 0
 
 
-def issue(key: str, kind: str, user_id: int, lifetime: timedelta, now: datetime) -> str:
+def issue(key: str, kind: str, owner: Owner, lifetime: timedelta, now: datetime) -> str:
     """A signed token of this kind."""
     claims = {
         "token_type": kind,
         "exp": now + lifetime,
         "iat": now,
         "jti": uuid4().hex,
-        "user_id": str(user_id),
+        "user_id": str(owner.user_id),
+        "generation": owner.generation,
     }
     return jwt.encode(claims, _signing_key(key), algorithm="HS256")
 
 
-def read(key: str, kind: str, token: str) -> Claims:
-    """The claims of a token of this kind. Raises InvalidToken with the reason that clients know."""
+def read(key: str, kind: str | None, token: str) -> Claims:
+    """The claims of a token of this kind, None for either. Raises InvalidToken with the reason that clients know."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token, _signing_key(key), algorithms=["HS256"], options={"require": ["exp", "jti", "user_id"]}
@@ -54,11 +67,12 @@ def read(key: str, kind: str, token: str) -> Claims:
         raise InvalidToken("Token is expired") from None
     except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken from None
-    if claims.get("token_type") != kind:
+    if claims.get("token_type") not in ((ACCESS, REFRESH) if kind is None else (kind,)):
         raise InvalidToken("Token has wrong type")
     try:
-        return Claims(int(claims["user_id"]), str(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
-    except (ValueError, TypeError):
+        expires = datetime.fromtimestamp(claims["exp"], UTC)
+        return Claims(int(claims["user_id"]), str(claims["jti"]), expires, int(claims.get("generation", 0)))
+    except (ValueError, TypeError, OverflowError, OSError):
         raise InvalidToken from None
 
 
