@@ -9,10 +9,12 @@ import typer
 from rich.console import Console
 
 from services.embedded.errors import EmbeddedError
+from services.embedded.user_commands import users
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 parked = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look at them, replay or drop them.")
 app.add_typer(parked, name="parked")
+app.add_typer(users, name="user")
 
 Models = Annotated[list[Path], typer.Option("--model", help="Model directory; may be given again. Default: CoastWind.")]
 Workers = Annotated[int, typer.Option(min=1, help="Workers per model.")]
