@@ -14,7 +14,7 @@ from services.api.errors import Forbidden, MethodNotAllowed, NotFound
 from services.api.failures import answer_failures
 from services.api.http import SubPath, negotiate, slash_redirect
 from services.api.routes import UNVERSIONED, VERSIONED, Access, Handler, Route
-from services.api.schemas.fields import LARGEST_ID
+from services.api.schemas.fields import as_id
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -49,6 +49,8 @@ def _view(dependencies: Dependencies, route: Route, version: str) -> Callable[..
         if redirect is not None:
             return redirect
         negotiate(request)
+        # Of whatever is read: handlers of files set another limit.
+        request.max_content_length = dependencies.settings.json_limit
         with Call(request, dependencies, version) as call:
             _admit(call, route.access)
             handler = _handler(route, request.method)
@@ -63,7 +65,7 @@ def _view(dependencies: Dependencies, route: Route, version: str) -> Callable[..
 def _admit(call: Call, access: Access) -> None:
     if access == Access.EVERYBODY:
         return
-    call.account = authenticate(call)
+    call.account = authenticate(call.request, call.door)
     if access == Access.STAFF and not call.account.is_administrator:
         raise Forbidden
 
@@ -76,6 +78,7 @@ def _handler(route: Route, method: str) -> Handler:
 
 
 def _pk(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_ID):
+    pk = as_id(text)
+    if pk is None:
         raise NotFound
-    return int(text)
+    return pk

@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from services.api.auth.accounts import Account
+from services.api.auth.door import Door
 from services.api.dependencies import Dependencies
 from services.api.errors import NotAuthenticated
 from shared.object_store import ObjectStore, ObjectStoreError
@@ -49,6 +50,11 @@ class Call:
     def address(self) -> str:
         """Where the request comes from; empty for a Unix socket."""
         return self.request.remote_addr or ""
+
+    @property
+    def door(self) -> Door:
+        """What whoever asks is let in by."""
+        return Door(self.dependencies.engine, self.session, self.dependencies.settings.auth)
 
     @property
     def session(self) -> Session:

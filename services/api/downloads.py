@@ -8,6 +8,9 @@ from urllib.parse import quote
 from flask import Response
 
 from services.api.call import Call
+from services.api.errors import OutOfRange
+from services.api.http import empty_answer
+from services.api.ranges import etag_of, is_known, wanted_part
 from shared.database.resources import File
 
 CHUNK_BYTES = 64 * 1024
@@ -33,9 +36,30 @@ def blocks_of(stream: BinaryIO) -> Blocks:
 
 
 def file_answer(call: Call, file: File) -> Response:
-    """A stored file, with its own type and name. Raises ObjectNotFound where its object is gone."""
+    """A stored file, or the part that is wanted, with its own type and name.
+
+    Raises ObjectNotFound where its object is gone, OutOfRange.
+    """
+    request, etag = call.request, etag_of(file.key)
+    if is_known(request.if_none_match, etag):
+        return _with_etag(empty_answer(304), etag)
+    part = wanted_part(request.range, request.if_range, etag, file.size)
+    if part is None:
+        raise OutOfRange(file.size)
     # Opened before the answer begins, so that what is missing is an error and not a broken body.
-    return stream_answer(blocks_of(call.store.open(file.key)), file.filename, file.content_type)
+    blocks = blocks_of(call.store.open(file.key, part.start, part.end))
+    answer = _with_etag(stream_answer(blocks, file.filename, file.content_type), etag)
+    answer.content_length = part.end - part.start
+    if not part.is_whole:
+        answer.status_code = 206
+        answer.headers["Content-Range"] = part.content_range()
+    return answer
+
+
+def _with_etag(answer: Response, etag: str) -> Response:
+    answer.set_etag(etag)
+    answer.headers["Accept-Ranges"] = "bytes"
+    return answer
 
 
 def stream_answer(blocks: Iterable[bytes], filename: str, content_type: str) -> Response:

@@ -8,8 +8,9 @@ ApiError
 ├── NotFound              404, an object that is not there
 ├── MethodNotAllowed      405
 ├── NotAcceptable         406
+├── TooLarge              413, more bytes than a setting allows
 ├── UnsupportedMediaType  415
-├── UnsatisfiableRange    416
+├── OutOfRange            416, a part of a file that it does not have
 ├── TooManyAttempts       429, somebody guesses passwords
 └── Unavailable           503, try again later
 """
@@ -86,8 +87,17 @@ class UnsupportedMediaType(ApiError):
         super().__init__({"detail": f'Unsupported media type "{media_type}" in request.'})
 
 
-class UnsatisfiableRange(ApiError):
-    """There is nothing in this range (yet)."""
+class TooLarge(ApiError):
+    """The request is too large."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__({"detail": f"The request is too large: at most {limit} bytes are taken here."})
+
+
+class OutOfRange(ApiError):
+    """The file does not have the bytes that are asked for."""
 
     status = 416
 

@@ -5,10 +5,10 @@ import logging
 from flask import Flask, Response, request
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.exceptions import NotFound as UnknownPath
 
-from services.api.errors import ApiError, BadRequest, NotFound, Unavailable
+from services.api.errors import ApiError, BadRequest, NotFound, TooLarge, Unavailable
 from services.api.http import json_answer
 from shared.object_store import ObjectNotFound, ObjectStoreError
 
@@ -21,6 +21,7 @@ def answer_failures(app: Flask) -> None:
     """Register one handler for each kind of failure."""
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(UnknownPath, _unknown_path)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_failure)
     app.register_error_handler(ObjectNotFound, _object_gone)
     app.register_error_handler(ObjectStoreError, _unavailable)
@@ -43,6 +44,12 @@ def _unknown_path(_error: UnknownPath) -> Response:
 
 def _http_failure(error: HTTPException) -> Response:
     return json_answer({"detail": error.description}, error.code or 500)
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    limit = request.max_content_length
+    # Form fields have a limit of their own, which werkzeug knows.
+    return _http_failure(error) if limit is None else _refused(TooLarge(limit))
 
 
 def _object_gone(error: ObjectNotFound) -> Response:

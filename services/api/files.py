@@ -14,7 +14,6 @@ from services.api.errors import BadRequest
 from shared.database.resources import File
 from shared.object_store.port import COPY_BYTES
 
-LONGEST_NAME = 255
 _EXTENSION = re.compile(r"(\.tar)?\.[a-z0-9]{1,16}$", re.IGNORECASE)
 
 

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from services.api.errors import BadRequest
 from services.api.http import is_storable
-from services.api.schemas.fields import LARGEST_ID
+from services.api.schemas.fields import as_id
 from shared.database.resources import User
 
 Column = InstrumentedAttribute[Any]
@@ -128,9 +128,10 @@ def split(values: list[str]) -> list[str]:
 
 
 def _id(name: str, value: str, refusal: str) -> int:
-    if not (value.isascii() and value.isdigit() and int(value) <= LARGEST_ID):
+    pk = as_id(value)
+    if pk is None:
         raise BadRequest({name: [refusal]})
-    return int(value)
+    return pk
 
 
 def _equals(column: Column) -> Filter:

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -12,8 +13,8 @@ from werkzeug.datastructures import MIMEAccept
 
 from services.api.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
-LARGEST_JSON = 64 * 1024 * 1024
-"""Bytes of a JSON body; files are unlimited."""
+DEEPEST_JSON = 100
+"""Levels of a JSON text: what is deeper is meant to break its readers."""
 
 SUB_PATH = "/api"
 
@@ -71,7 +72,6 @@ def body_of(request: Request) -> Any:
     """The values of a JSON or form body; an empty body of any type is `{}`. Raises BadRequest, UnsupportedMediaType."""
     if request.mimetype in _FORMS:
         return {key: values if len(values) > 1 else values[0] for key, values in request.form.lists()}
-    request.max_content_length = LARGEST_JSON
     text = request.get_data()
     if not text.strip():
         return {}
@@ -83,9 +83,11 @@ def body_of(request: Request) -> Any:
 def parse_json(text: bytes) -> Any:
     """The values of a JSON text that the database can hold. Raises BadRequest."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
         raise BadRequest({"detail": f"JSON parse error - {error}"}) from error
+    if not _is_shallow(value):
+        raise BadRequest({"detail": f"JSON parse error - more than {DEEPEST_JSON} levels"})
     if b"\\u" in text.lower() and not is_storable(json.dumps(value, ensure_ascii=False).replace("\\u0000", "\0")):
         raise BadRequest({"detail": "JSON parse error - null characters and lone surrogates are not allowed"})
     return value
@@ -96,5 +98,25 @@ def is_storable(text: str) -> bool:
     return _UNSTORABLE.search(text) is None
 
 
-def _refuse_constant(name: str) -> None:
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST_JSON):
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return True
+    return False
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _refuse_constant(text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")

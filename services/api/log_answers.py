@@ -6,7 +6,7 @@ from flask import Response
 
 from services.api.call import Call
 from services.api.downloads import Blocks, blocks_of, stream_answer
-from services.api.errors import BadRequest, NotFound, UnsatisfiableRange
+from services.api.errors import BadRequest, NotFound, OutOfRange
 from services.api.following import Follower, Seat, looker
 from services.api.logs import Part, compose, newest_log
 from shared.database.execution import SubTask
@@ -16,7 +16,7 @@ _TYPE = "text/plain"
 
 
 def output_log_answer(call: Call, sub_task: SubTask) -> Response:
-    """As the request wants it. Raises NotFound, BadRequest, Unavailable, UnsatisfiableRange."""
+    """As the request wants it. Raises NotFound, BadRequest, Unavailable, OutOfRange."""
     name = f"{sub_task.task_id}-output.log"
     wanted = call.request.args.get("follow")
     # A HEAD has no body that would ever end, and so nobody who would leave the seat.
@@ -49,7 +49,7 @@ def _range(call: Call, key: str, name: str) -> Response | None:
         size = call.store.stat(key).size
         within = wanted.range_for_length(size)
         if within is None:
-            raise UnsatisfiableRange(size)
+            raise OutOfRange(size)
         start, end = within
         answer = stream_answer(blocks_of(call.store.open(key, start, end)), name, _TYPE)
     except ObjectStoreError:

@@ -22,18 +22,20 @@ from services.api.views import (
     model_settings,
     models,
     portfolio_files,
+    portfolio_links,
     portfolios,
     queues,
     run_history,
     runs,
     server,
+    setting_templates,
     speedup,
     sub_tasks,
     tokens,
 )
 
 Handler = Callable[..., Response]
-"""Called with the Call, and with `pk` (and `run`) where the path has one."""
+"""Called with the Call, and with `pk` (and `run` or `template`) where the path has one."""
 
 
 class Access(Enum):
@@ -83,6 +85,18 @@ _MODEL_SETTINGS = {
     "DELETE": model_settings.delete_settings,
 }
 _MODEL_CHUNKING = {"GET": configuration.get_model_chunking, "POST": configuration.post_model_chunking}
+_TEMPLATES = {"GET": setting_templates.list_templates, "POST": setting_templates.create_template}
+_TEMPLATE = {
+    "GET": setting_templates.get_template,
+    "PUT": setting_templates.replace_template,
+    "PATCH": setting_templates.change_template,
+    "DELETE": setting_templates.delete_template,
+}
+_TEMPLATE_CONTENT = {
+    "GET": setting_templates.get_content,
+    "POST": setting_templates.post_content,
+    "DELETE": setting_templates.delete_content,
+}
 _MODELS = (
     *_crud(
         "models/",
@@ -98,6 +112,9 @@ _MODELS = (
     Route("models/<pk>/storage_links/", {"GET": models.get_storage_links}),
     Route("models/<pk>/settings/", _MODEL_SETTINGS),
     Route("models/<pk>/chunking_configuration/", _MODEL_CHUNKING, versions=V2),
+    Route("models/<pk>/setting_templates/", _TEMPLATES),
+    Route("models/<pk>/setting_templates/<template>/", _TEMPLATE),
+    Route("models/<pk>/setting_templates/<template>/content/", _TEMPLATE_CONTENT),
     Route(
         "models/<pk>/scaling_configuration/",
         {"GET": configuration.get_scaling, "POST": configuration.post_scaling},
@@ -115,6 +132,7 @@ _REPORTING_CURRENCY = {
     "POST": portfolios.post_reporting_currency,
     "DELETE": portfolios.delete_reporting_currency,
 }
+_STORAGE_LINKS = {"GET": portfolio_links.get_storage_links, "POST": portfolio_links.post_storage_links}
 _PORTFOLIOS = (
     *_crud(
         "portfolios/",
@@ -126,7 +144,8 @@ _PORTFOLIOS = (
         portfolios.delete_portfolio,
     ),
     Route("portfolios/<pk>/create_analysis/", {"POST": portfolios.create_analysis}),
-    Route("portfolios/<pk>/storage_links/", {"GET": portfolios.get_storage_links}),
+    Route("portfolios/<pk>/storage_links/", _STORAGE_LINKS),
+    Route("portfolios/<pk>/errors_file/", {"GET": portfolio_files.get_errors}, versions=V2),
     Route("portfolios/<pk>/location_file/", portfolio_files.exposure_file("location_file")),
     Route("portfolios/<pk>/accounts_file/", portfolio_files.exposure_file("accounts_file")),
     Route("portfolios/<pk>/reinsurance_info_file/", portfolio_files.exposure_file("reinsurance_info_file")),
@@ -232,13 +251,13 @@ _RUNS = (
 )
 
 
-def _task_status(path: str, handler: Handler) -> Route:
-    return Route(f"analysis-task-statuses/{path}", {"GET": handler}, Access.STAFF, V2)
+def _task_status(path: str, handler: Handler, **writers: Handler) -> Route:
+    return Route(f"analysis-task-statuses/{path}", {"GET": handler, **writers}, Access.STAFF, V2)
 
 
 _TASK_STATUSES = (
     _task_status("", sub_tasks.list_task_statuses),
-    _task_status("<pk>/", sub_tasks.get_task_status),
+    _task_status("<pk>/", sub_tasks.get_task_status, PUT=sub_tasks.keep_task_status, PATCH=sub_tasks.keep_task_status),
     _task_status("<pk>/output_log/", sub_tasks.get_output_log),
     _task_status("<pk>/error_log/", sub_tasks.get_error_log),
     _task_status("<pk>/retry_log/", sub_tasks.get_retry_log),

@@ -67,6 +67,10 @@ class ApiSettings:
     follow_for: float = 300.0
     proxies: int = 0
     """Proxies in front that say in X-Forwarded-For whom they answer."""
+    upload_limit: int = 0
+    """Bytes of an uploaded file; 0 sets no limit."""
+    json_limit: int = 64 * 1024 * 1024
+    """Bytes of a JSON body, and of a form without a file."""
     priority_admin_levels: tuple[int, ...] = (8, 9, 10)
     restrict_system_logs: bool = False
     analysis_status_open: bool = False
@@ -91,6 +95,8 @@ class ApiSettings:
             most_followers=options.integer("API_FOLLOWERS", threads // 2),
             follow_for=options.seconds("API_FOLLOW_FOR", cls.follow_for),
             proxies=options.integer("API_PROXIES", cls.proxies),
+            upload_limit=options.integer("UPLOAD_LIMIT", cls.upload_limit),
+            json_limit=options.integer("JSON_LIMIT", cls.json_limit, least=1024),
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, BinaryIO, cast
 
-from flask import Request
-
 from services.api.call import Call
-from services.api.errors import BadRequest, UnsupportedMediaType
-from services.api.files import LONGEST_NAME, store_file, stored_name
-from services.api.http import is_storable
+from services.api.contents import content_problem, exposure_problem, json_problem
+from services.api.errors import BadRequest, TooLarge, UnsupportedMediaType
+from services.api.filenames import name_problem
+from services.api.files import store_file, stored_name
 from services.api.rows import UnreadableRows, count_rows
 from services.api.serialize.moments import moment
 from shared.database.resources import File
@@ -27,6 +26,9 @@ JSON_TYPES = ("application/json",)
 ANY_TYPE: tuple[str, ...] = ()
 EXCEL = "application/vnd.ms-excel"
 """What browsers on Windows call csv."""
+
+_AROUND_FILE = 64 * 1024
+"""Bytes of a multipart body around its file."""
 
 _TYPE_OF: Mapping[str, str] = {
     "parquet": "application/octet-stream",
@@ -47,11 +49,19 @@ class Upload:
     content_type: str
 
 
-def uploaded_file(request: Request, allowed: tuple[str, ...]) -> Upload:
+def expect_file(call: Call) -> None:
+    """The body may be as large as a file, which another limit holds for than for JSON."""
+    limit = call.dependencies.settings.upload_limit
+    call.request.max_content_length = limit + _AROUND_FILE if limit else None
+
+
+def uploaded_file(call: Call, allowed: tuple[str, ...]) -> Upload:
     """The part called `file`, of an allowed type (of any, if none is named).
 
-    Raises BadRequest or UnsupportedMediaType.
+    Raises BadRequest, UnsupportedMediaType or TooLarge.
     """
+    expect_file(call)
+    request, limit = call.request, call.dependencies.settings.upload_limit
     if request.mimetype != "multipart/form-data" and request.content_length:
         raise UnsupportedMediaType(request.mimetype)
     part = request.files.get("file")
@@ -62,11 +72,15 @@ def uploaded_file(request: Request, allowed: tuple[str, ...]) -> Upload:
             if sent
             else "No file was submitted."
         )
-    upload = Upload(cast("BinaryIO", part.stream), PurePath(part.filename or "").name, part.mimetype)
-    _check_name(upload.filename)
-    if _size(upload.stream) == 0:
+    upload = Upload(cast("BinaryIO", part.stream), part.filename or "", part.mimetype)
+    _refuse(name_problem(upload.filename))
+    size = _size(upload.stream)
+    if size == 0:
         raise _refused("The submitted file is empty.")
+    if limit and size > limit:
+        raise TooLarge(limit)
     _check_type(upload, allowed)
+    _check_content(upload, allowed, call.dependencies.settings.json_limit)
     return upload
 
 
@@ -97,15 +111,6 @@ def _rows(upload: Upload) -> int | None:
         return None
 
 
-def _check_name(filename: str) -> None:
-    if not filename:
-        raise _refused("No filename could be determined.")
-    if len(filename) > LONGEST_NAME:
-        raise _refused(f"Ensure this filename has at most {LONGEST_NAME} characters (it has {len(filename)}).")
-    if not is_storable(filename) or not filename.isprintable():
-        raise _refused("The filename holds characters that are not allowed.")
-
-
 def _check_type(upload: Upload, allowed: tuple[str, ...]) -> None:
     extension = PurePath(upload.filename).suffix[1:].lower()
     exposure = allowed == EXPOSURE_TYPES
@@ -120,10 +125,24 @@ def _check_type(upload: Upload, allowed: tuple[str, ...]) -> None:
         )
 
 
+def _check_content(upload: Upload, allowed: tuple[str, ...], largest_json: int) -> None:
+    extension = PurePath(upload.filename).suffix[1:].lower()
+    _refuse(content_problem(upload.stream, extension, upload.content_type))
+    if allowed == EXPOSURE_TYPES:
+        _refuse(exposure_problem(upload.stream, upload.content_type))
+    elif allowed == JSON_TYPES:
+        _refuse(json_problem(upload.stream, largest_json))
+
+
 def _size(stream: BinaryIO) -> int:
     size = stream.seek(0, 2)
     stream.seek(0)
     return size
+
+
+def _refuse(problem: str | None) -> None:
+    if problem is not None:
+        raise _refused(problem)
 
 
 def _refused(text: str) -> BadRequest:

@@ -49,6 +49,19 @@ def test_sub_tasks_are_listed_in_order(api: Api, execution: Execution) -> None:
     assert len(listed[0]["task_id"]) == 36
 
 
+def test_a_task_status_is_read_only(api: Api, execution: Execution) -> None:
+    url = f"analysis-task-statuses/{execution.sub_task('collect-keys').id}/"
+    before = api.get(url).json
+
+    for answer in (api.put(url, {"status": "ERROR", "id": 1}), api.patch(url, {"slug": "x"}), api.patch(url)):
+        assert (answer.status_code, answer.json) == (200, before)
+    assert api.patch(url, [1]).status_code == 400
+    assert api.patch("analysis-task-statuses/99999/", {}).status_code == 404
+    # A sub-task is part of the history of its run, and goes with it.
+    assert api.delete(url).status_code == api.delete(f"{url}output_log/").status_code == 405
+    assert api.get(url).json == before
+
+
 def test_sub_tasks_are_filtered(api: Api, execution: Execution) -> None:
     execution.move("collect-keys", "COMPLETED")
     url = f"analyses/{execution.analysis_id}/sub_task_list/"

@@ -3,29 +3,30 @@
 from base64 import b64decode
 from binascii import Error as BadBase64
 
+from flask import Request
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from services.api.auth import tokens
 from services.api.auth.accounts import Account, account_of, first_superuser
+from services.api.auth.door import Door
 from services.api.auth.login import log_in
-from services.api.call import Call
 from services.api.errors import NotAuthenticated
 from services.api.settings import AuthSettings
 from shared.database.resources import RevokedToken, User
 
 
-def authenticate(call: Call) -> Account:
+def authenticate(request: Request, door: Door) -> Account:
     """The account that asks. Raises NotAuthenticated with the reason, TooManyAttempts."""
-    auth, session = call.dependencies.settings.auth, call.session
+    auth, session = door.auth, door.session
     if auth.disabled:
         return _owner_of_everything(session)
-    header = call.request.headers.get("Authorization", "")
+    header = request.headers.get("Authorization", "")
     scheme, _, credentials = header.strip().partition(" ")
     if scheme.lower() == "bearer":
         return _by_token(session, auth, credentials)
     if scheme.lower() == "basic":
-        return _by_password(call, credentials.strip())
+        return _by_password(request, door, credentials.strip())
     raise NotAuthenticated
 
 
@@ -65,12 +66,12 @@ def _refused(message: str) -> dict[str, object]:
     }
 
 
-def _by_password(call: Call, credentials: str) -> Account:
+def _by_password(request: Request, door: Door, credentials: str) -> Account:
     try:
         username, separator, password = b64decode(credentials, validate=True).decode().partition(":")
     except (BadBase64, ValueError):
         raise NotAuthenticated({"detail": "Invalid basic header. Credentials not correctly base64 encoded."}) from None
-    user = log_in(call, username, password) if separator else None
+    user = log_in(request, door, username, password) if separator else None
     if user is None:
         raise NotAuthenticated({"detail": "Invalid username/password."})
-    return account_of(call.session, user)
+    return account_of(door.session, user)

@@ -1,22 +1,23 @@
 """Logging in with a password, as often as the limits allow."""
 
+from flask import Request
+
 from services.api.auth.accounts import find_by_password
 from services.api.auth.attempts import Attempts
-from services.api.call import Call
+from services.api.auth.door import Door
 from services.api.http import is_storable
 from shared.database.resources import User
 
 
-def log_in(call: Call, username: str, password: str) -> User | None:
+def log_in(request: Request, door: Door, username: str, password: str) -> User | None:
     """The active user with these credentials, None where there is none. Raises TooManyAttempts."""
     if not is_storable(username + password):
         return None
-    limits = call.dependencies.settings.auth.login_limits
-    attempts = Attempts(call.dependencies.engine, limits, username, call.address)
+    attempts = Attempts(door.engine, door.auth.login_limits, username, request.remote_addr or "")
     has_failed = attempts.refuse_too_many()
-    user = find_by_password(call.session, username, password)
+    user = find_by_password(door.session, username, password)
     if user is None:
-        attempts.note_failure(call.request.path)
+        attempts.note_failure(request.path)
     elif has_failed:
         attempts.forget()
     return user

@@ -1,5 +1,6 @@
 """Fields that say what is wrong in the words of the Oasis platform. Source: oasis_api.md sections 0 and 4."""
 
+import re
 from abc import abstractmethod
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ MESSAGES = {"required": "This field is required.", "null": "This field may not b
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_ID = 2**63 - 1
 LONGEST_GROUP = 150
+_ID_DIGITS = 19
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,40}")
 
 
 def load(schema: type[Schema], data: Any, *, partial: bool = False) -> dict[str, Any]:
@@ -161,14 +164,18 @@ def _group_name(value: Any) -> str:
 
 
 def as_whole_number(value: Any) -> int | None:
-    """The number of a JSON number or a text; None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | str | float):
-        return None
-    try:
-        number = int(value) if not isinstance(value, float) or value.is_integer() else None
-    except ValueError:
-        return None
-    return number
+    """The number of a JSON number or a text of digits; None where it is none."""
+    if isinstance(value, str):
+        return int(value) if _WHOLE_NUMBER.fullmatch(value.strip()) else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_id(text: str) -> int | None:
+    """The id that a text of digits names; None where there can be no such row."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS else None
+    return number if number is not None and number <= LARGEST_ID else None
 
 
 def as_pk(value: Any) -> int:

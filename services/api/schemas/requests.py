@@ -2,7 +2,7 @@
 
 from marshmallow import Schema
 
-from services.api.schemas.fields import Choice, Document, NameList, Number, Pk, PkList, StrictNumber, Text
+from services.api.schemas.fields import LARGEST_ID, Choice, Document, NameList, Number, Pk, PkList, StrictNumber, Text
 from shared.core.chunking import ChunkStrategy
 
 LARGEST_FIXED_CHUNKS = 32767
@@ -74,6 +74,19 @@ class AnalysisBodyV2(AnalysisBody):
 
     priority = Number(least=1, most=10)
     settings = Document()
+
+
+class TemplateBody(Schema):
+    """A template of analysis settings."""
+
+    name = Text(required=True)
+    description = Text(allow_none=True, blank=True)
+
+
+class NewTemplateBody(TemplateBody):
+    """A new template, perhaps with the settings of an analysis."""
+
+    analysis_id = Number(least=0, most=LARGEST_ID, allow_none=True)
 
 
 class ChunkingBody(Schema):

@@ -38,7 +38,7 @@ def get_settings_file(call: Call, pk: int) -> Response:
 def post_settings_file(call: Call, pk: int) -> Response:
     """Take settings as a file, which no schema is asked about."""
     find_analysis(call, pk)
-    upload = uploaded_file(call.request, JSON_TYPES)
+    upload = uploaded_file(call, JSON_TYPES)
     call.release_connection()
     file = take_in(call, upload)
     analysis = find_analysis(call, pk)

@@ -11,9 +11,8 @@ from services.api.reported_progress import BadReport, note_report, read_report
 
 def post_status(call: Call) -> Response:
     """Count a report; one about an analysis that does not run is taken and not counted."""
-    settings = call.dependencies.settings
-    if not settings.analysis_status_open:
-        account = authenticate(call.request, call.session, settings.auth)
+    if not call.dependencies.settings.analysis_status_open:
+        account = authenticate(call.request, call.door)
         if not account.is_administrator:
             raise Forbidden
     try:

@@ -80,7 +80,7 @@ def get_content(call: Call, pk: int) -> Response:
 def post_content(call: Call, pk: int) -> Response:
     """Take new bytes, of any type."""
     find(call, DataFile, pk)
-    upload = uploaded_file(call.request, ANY_TYPE)
+    upload = uploaded_file(call, ANY_TYPE)
     call.release_connection()
     file = take_in(call, upload)
     data_file = find(call, DataFile, pk)

@@ -16,7 +16,7 @@ from services.api.groups import groups_of
 from services.api.http import empty_answer, json_answer
 from services.api.lookups import find
 from services.api.serialize.portfolios import CURRENCY_FIELD
-from services.api.uploads import EXPOSURE_TYPES, JSON_TYPES, Upload, take_in, uploaded, uploaded_file
+from services.api.uploads import EXPOSURE_TYPES, JSON_TYPES, Upload, expect_file, take_in, uploaded, uploaded_file
 from shared.database.resources import File, Portfolio
 
 Handler = Callable[[Call, int], Response]
@@ -36,7 +36,7 @@ def exposure_file(field: str) -> dict[str, Handler]:
 
     def post(call: Call, pk: int) -> Response:
         find(call, Portfolio, pk)
-        upload = uploaded_file(call.request, EXPOSURE_TYPES)
+        upload = uploaded_file(call, EXPOSURE_TYPES)
         return _take(call, pk, field, lambda: take_in(call, upload, counted=field == "location_file"))
 
     def delete(call: Call, pk: int) -> Response:
@@ -53,15 +53,21 @@ def get_currency_conversion(call: Call, pk: int) -> Response:
 def post_currency_conversion(call: Call, pk: int) -> Response:
     """Take rates of exchange as JSON, or as csv with the columns from, to and rate."""
     find(call, Portfolio, pk)
+    expect_file(call)
     part = call.request.files.get("file")
     as_csv = part is not None and part.mimetype == "text/csv"
-    upload = uploaded_file(call.request, ("text/csv",) if as_csv else JSON_TYPES)
+    upload = uploaded_file(call, ("text/csv",) if as_csv else JSON_TYPES)
     return _take(call, pk, CURRENCY_FIELD, lambda: _store_rates(call, upload, as_csv))
 
 
 def delete_currency_conversion(call: Call, pk: int) -> Response:
     """Take the rates away."""
     return _delete(call, pk, CURRENCY_FIELD)
+
+
+def get_errors(call: Call, pk: int) -> Response:
+    """What the last validation, exposure run or transformation had to say."""
+    return file_answer(call, _file_of(call, find(call, Portfolio, pk), "run_errors_file"))
 
 
 def _store_rates(call: Call, upload: Upload, as_csv: bool) -> File:

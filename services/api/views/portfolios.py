@@ -18,7 +18,7 @@ from services.api.lookups import admit, find, find_analysis, referred, seen
 from services.api.schemas.fields import load
 from services.api.schemas.requests import PortfolioAnalysisBody, PortfolioBody, PortfolioBodyV2, ReportingCurrencyBody
 from services.api.serialize.analyses import analysis_body
-from services.api.serialize.portfolios import FILE_FIELDS, portfolio_body, portfolio_list, stored_names
+from services.api.serialize.portfolios import FILE_FIELDS, portfolio_body, portfolio_list
 from services.api.views.analyses import check_run_mode, refuse_empty_portfolio
 from shared.database.resources import Analysis, Model, Portfolio
 
@@ -68,7 +68,7 @@ def delete_portfolio(call: Call, pk: int) -> Response:
         raise NotFound
     for analysis_id in call.session.scalars(select(Analysis.id).filter_by(portfolio_id=pk).order_by(Analysis.id)).all():
         _end_analysis(call, analysis_id)
-    release_files(call, *(getattr(portfolio, f"{field}_id") for field in FILE_FIELDS))
+    release_files(call, *(getattr(portfolio, f"{field}_id") for field in (*FILE_FIELDS, "run_errors_file")))
     call.session.flush()
     call.session.execute(delete(Portfolio).where(Portfolio.id == pk))
     return empty_answer(204)
@@ -95,11 +95,6 @@ def create_analysis(call: Call, pk: int) -> Response:
     call.session.flush()
     request_inputs(call, analysis, model, "V1" if call.version == "v1" else None)
     return json_answer(analysis_body(call, analysis), 201)
-
-
-def get_storage_links(call: Call, pk: int) -> Response:
-    """The stored names of the files."""
-    return json_answer(stored_names(call, find(call, Portfolio, pk)))
 
 
 def get_reporting_currency(call: Call, pk: int) -> Response:

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from services.api.call import Call
 from services.api.downloads import stream_answer
-from services.api.errors import NotFound
+from services.api.errors import BadRequest, NotFound
 from services.api.filters import choice_filters, text_filters
-from services.api.http import json_answer
+from services.api.http import body_of, json_answer
 from services.api.listing import listed
 from services.api.log_answers import output_log_answer
 from services.api.logs import Part, compose, error_log, retry_log
@@ -70,6 +70,15 @@ def get_task_status(call: Call, pk: int) -> Response:
 def get_output_log(call: Call, pk: int) -> Response:
     """What the sub-task has printed: `Range` and `?follow=` are heeded."""
     return output_log_answer(call, find_sub_task(call, pk))
+
+
+def keep_task_status(call: Call, pk: int) -> Response:
+    """PUT and PATCH: every field is read-only, so whatever is sent changes nothing."""
+    body = body_of(call.request)
+    if not isinstance(body, dict):
+        text = f"Invalid data. Expected a dictionary, but got {type(body).__name__}."
+        raise BadRequest({"non_field_errors": [text]})
+    return get_task_status(call, pk)
 
 
 def get_log(name: str, composer: Composer) -> Handler:

@@ -31,7 +31,7 @@ def create_tokens(call: Call) -> Response:
         raise BadRequest(
             [f"Simple JWT username/password flow is disabled on this server for api auth_type {auth.kind}."]
         )
-    user = log_in(call, str(body["username"]), str(body["password"]))
+    user = log_in(call.request, call.door, str(body["username"]), str(body["password"]))
     if user is None:
         raise BadToken
     call.account = account_of(call.session, user)

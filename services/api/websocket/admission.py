@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 
 from services.api.auth.accounts import Account
 from services.api.auth.authenticate import authenticate
+from services.api.auth.door import Door
 from services.api.errors import ApiError, Forbidden, NotAuthenticated
 from services.api.http import SUB_PATH
 from services.api.websocket.settings import WebsocketSettings
@@ -85,7 +86,7 @@ class Admission:
 
     def _account(self, request: HttpRequest) -> Account:
         with Session(self._engine) as session:
-            return authenticate(request, session, self._settings.auth)
+            return authenticate(request, Door(self._engine, session, self._settings.auth))
 
 
 def admit_reporter(account: Account) -> None:
