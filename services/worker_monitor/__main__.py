@@ -30,7 +30,7 @@ def run(settings: Settings) -> int:
     """Open the resources and run."""
     stopping = stop_on_signals()
     # One connection for each slot, and some for registrations and the sweepers.
-    engine = open_engine(settings.database, name="lossline-worker-monitor", pool_size=settings.slots + 3)
+    engine = open_engine(settings.database, name="lossline-worker-monitor", pool_size=settings.slots + 4)
     try:
         with open_object_store(settings.objects) as store, BlockingBroker(settings.broker, "worker-monitor") as broker:
             broker.wait_connected(30)

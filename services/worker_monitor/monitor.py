@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from services.worker_monitor.beats import Beats
 from services.worker_monitor.control import Control
 from services.worker_monitor.holdings import Holdings
+from services.worker_monitor.orphans import OrphanSweeper
 from services.worker_monitor.recording import Recorder
 from services.worker_monitor.registrations import Registrations
 from services.worker_monitor.run_sweeper import RunSweeper
@@ -48,6 +49,7 @@ class WorkerMonitor:
         ]
         self._registrations = Registrations(engine, broker, store)
         self._sweeper = Sweeper(engine, store, settings.sweep_every, settings.keep_released)
+        self._orphans = OrphanSweeper(engine, store, settings.orphans_every, settings.orphans_after)
         self._run_sweeper = RunSweeper(engine, store, settings.retention, settings.sweep_every)
 
     def is_ready(self) -> bool:
@@ -63,6 +65,7 @@ class WorkerMonitor:
         working: dict[str, Loop] = {f"slot-{number}": slot.run for number, slot in enumerate(self._slots)}
         working |= {"registrations": self._registrations.run, "drain": self._drain}
         working |= {"sweeper": self._sweeper.run, "run-sweeper": self._run_sweeper.run}
+        working["orphans"] = self._orphans.run
         linked = {name: partial(_stopping_at_end, loop, stopping) for name, loop in talking.items()}
         with threads(ending, **linked) as mute, threads(stopping, **working) as failed:
             stopping.wait()

@@ -28,6 +28,9 @@ class Settings:
     sweep_every: float = 60.0
     keep_released: float = 86_400.0
     """How long a file that nobody owns any more is kept."""
+    orphans_every: float = 21_600.0
+    orphans_after: float = 86_400.0
+    """How long an object may be there before its row is."""
     retention: Retention = field(default_factory=Retention)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
@@ -45,6 +48,8 @@ class Settings:
             beat_every=options.seconds("BEAT_EVERY", 2.0),
             sweep_every=options.seconds("SWEEP_EVERY", 60.0),
             keep_released=options.seconds("KEEP_RELEASED", 86_400.0),
+            orphans_every=options.seconds("ORPHANS_EVERY", 21_600.0),
+            orphans_after=options.seconds("ORPHANS_AFTER", 86_400.0),
             retention=Retention(
                 runs=options.integer("RUNS_KEPT", 10),
                 days=options.integer("RUNS_KEPT_DAYS", 30),
