@@ -10,7 +10,7 @@ from services.api.settings import AuthSettings
 
 @dataclass(frozen=True)
 class Door:
-    """The session in which accounts are read; failed logins are counted apart from it, by transactions of the engine."""
+    """The session in which accounts are read; failed logins are counted apart, by transactions of the engine."""
 
     engine: Engine
     session: Session
