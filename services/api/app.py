@@ -26,9 +26,11 @@ def create_app(dependencies: Dependencies) -> Flask:
     app.url_map.merge_slashes = False
     for route in UNVERSIONED:
         _add(app, dependencies, route, "")
+    left_out = {"v2"} if dependencies.settings.disable_v2 else set()
     for route in VERSIONED:
         for version in route.versions:
-            _add(app, dependencies, route, version)
+            if version not in left_out:
+                _add(app, dependencies, route, version)
     answer_failures(app)
     # Links follow the proxy's host and scheme, and the sub-path that the request came by.
     proxies = dependencies.settings.proxies

@@ -75,6 +75,7 @@ class ApiSettings:
     restrict_system_logs: bool = False
     analysis_status_open: bool = False
     """Whether workers of somebody else may tell of progress without credentials."""
+    disable_v2: bool = False
     oed_version: str | None = None
     log_level: str = "INFO"
 
@@ -100,6 +101,7 @@ class ApiSettings:
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
+            disable_v2=options.flag("DISABLE_V2_API", default=False),
             oed_version=options.get("OED_SCHEMA_INFO"),
             log_level=options.text("LOG_LEVEL", cls.log_level).upper(),
         )

@@ -1,5 +1,7 @@
 """Paths, negotiation and bodies: oasis_api.md section 0."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.api.api_client import Api
@@ -11,6 +13,14 @@ def test_everything_is_served_at_the_root_and_below_api(api: Api, path: str) -> 
 
     assert (answer.status_code, answer.data) == (200, b'{"status":"OK"}')
     assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_the_second_version_can_be_left_out(api: Api, api_with: Callable[..., Api]) -> None:
+    first = api_with(disable_v2=True)
+    first.headers = api.headers
+
+    assert first.get("/v2/models/").status_code == first.get("/api/v2/models/").status_code == 404
+    assert first.get("/v1/models/").status_code == api.get("/v2/models/").status_code == 200
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
