@@ -13,6 +13,7 @@ from services.api.call import Call
 from services.api.downloads import Blocks, blocks_of, file_answer, stream_answer
 from services.api.errors import BadRequest
 from services.api.files import fetch
+from services.api.oed_columns import text_columns
 from shared.database.resources import File
 
 CSV = "text/csv"
@@ -30,19 +31,28 @@ def converted_answer(call: Call, file: File, wanted: str | None) -> Response:
 
 
 def _as_parquet(call: Call, file: File) -> Response:
-    from pyarrow import ArrowException
-    from pyarrow.csv import read_csv
+    from pyarrow import ArrowException, string
+    from pyarrow.csv import ConvertOptions, read_csv
     from pyarrow.parquet import write_table
 
     target = TemporaryFile()  # noqa: SIM115 - closed with the answer
     try:
         with fetch(call, file) as source:
-            write_table(read_csv(source), target)
+            # A guess at the types would make numbers of postcodes and lose their leading zeros.
+            texts = ConvertOptions(column_types=dict.fromkeys(_text_columns(call, source), string()))
+            write_table(read_csv(source, convert_options=texts), target)
         target.seek(0)
     except ArrowException as error:
         target.close()
         raise _unreadable(file, error) from error
     return stream_answer(blocks_of(target), f"{file.filename}.parquet", PARQUET)
+
+
+def _text_columns(call: Call, source: BinaryIO) -> list[str]:
+    header = source.readline().decode("utf-8-sig", "replace")
+    source.seek(0)
+    texts = text_columns(call.dependencies.settings.oed_version)
+    return [name for name in next(csv.reader([header]), []) if name.strip().lower() in texts]
 
 
 def _as_csv(call: Call, file: File) -> Response:

@@ -12,7 +12,7 @@ _SPECIFICATION = re.compile(r"OpenExposureData_(\d+)\.(\d+)\.(\d+)Spec\.json")
 @cache
 def peril_codes(version: str | None) -> dict[str, Any]:
     """Codes and groups of codes of an OED version; only these are kept of the specification."""
-    perils = read_json(_name(_specification(version)))["perils"]
+    perils = specification(version)["perils"]
     codes: dict[str, Any] = {}
     groups: dict[str, Any] = {}
     for code, info in perils["info"].items():
@@ -21,6 +21,12 @@ def peril_codes(version: str | None) -> dict[str, Any]:
         else:
             codes[code] = {"desc": info["Peril Description"]}
     return {"peril_codes": codes, "peril_groups": groups}
+
+
+def specification(version: str | None) -> dict[str, Any]:
+    """The whole specification; nobody should keep all of it."""
+    found: dict[str, Any] = read_json(_name(_specification(version)))
+    return found
 
 
 def oed_version(version: str | None) -> str:

@@ -121,6 +121,19 @@ def test_csv_can_be_had_as_parquet(api: Api, url: str) -> None:
     assert api.get(f"{url}?file_format=csv").text == LOCATIONS
 
 
+def test_what_oed_has_as_text_stays_text(api: Api, url: str) -> None:
+    api.upload(url, "LocNumber,postalcode,CountryCode,BuildingTIV\n007,01234,NA,1.5\n8,,GB,2\n", "homes.csv")
+
+    read = pq.read_table(io.BytesIO(api.get(f"{url}?file_format=parquet").data)).to_pydict()
+
+    assert read == {
+        "LocNumber": ["007", "8"],
+        "postalcode": ["01234", ""],
+        "CountryCode": ["NA", "GB"],
+        "BuildingTIV": [1.5, 2.0],
+    }
+
+
 def test_parquet_can_be_had_as_csv(api: Api, url: str) -> None:
     target = io.BytesIO()
     pq.write_table(pa.table({"LocNumber": ["1", "a,b"], "TIV": [1.5, None]}), target)

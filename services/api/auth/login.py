@@ -1,5 +1,7 @@
 """Logging in with a password, as often as the limits allow."""
 
+import logging
+
 from flask import Request
 
 from services.api.auth.accounts import find_by_password
@@ -7,6 +9,8 @@ from services.api.auth.attempts import Attempts
 from services.api.auth.door import Door
 from services.api.http import is_storable
 from shared.database.resources import User
+
+log = logging.getLogger(__name__)
 
 
 def log_in(request: Request, door: Door, username: str, password: str) -> User | None:
@@ -17,6 +21,7 @@ def log_in(request: Request, door: Door, username: str, password: str) -> User |
     has_failed = attempts.refuse_too_many()
     user = find_by_password(door.session, username, password)
     if user is None:
+        log.warning("a login failed", extra={"username": username, "address": request.remote_addr})
         attempts.note_failure(request.path)
     elif has_failed:
         attempts.forget()

@@ -12,6 +12,7 @@ from services.api.downloads import file_answer, stream_answer
 from services.api.errors import BadRequest, Forbidden, NotFound
 from services.api.files import find_file, release_files
 from services.api.http import empty_answer, json_answer
+from services.api.listing import listed
 from services.api.logs import compose, has_failed, traceback
 from services.api.lookups import find_analysis
 from services.api.serialize.analyses import TRACEBACK_FIELDS, stored_names
@@ -86,7 +87,7 @@ def list_data_files(call: Call, pk: int) -> Response:
     analysis = find_analysis(call, pk)
     table = analysis_data_files
     query = select(DataFile).join(table, table.c.data_file_id == DataFile.id).where(table.c.analysis_id == analysis.id)
-    return json_answer(data_file_bodies(call, call.session.scalars(query.order_by(DataFile.id))))
+    return json_answer(data_file_bodies(call, listed(call, query.order_by(DataFile.id), {})))
 
 
 def get_storage_links(call: Call, pk: int) -> Response:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from services.api.call import Call
 from services.api.http import json_answer
+from services.api.listing import listed
 from services.api.logs import origin_of
 from services.api.serialize.moments import moment
 from services.api.views.sub_tasks import find_sub_task
@@ -16,7 +17,7 @@ from shared.database.execution import Attempt
 def list_attempts(call: Call, pk: int) -> Response:
     """The attempts of a sub-task, in the order of their fences; of a copied one those of its original."""
     query = select(Attempt).where(Attempt.sub_task_id == origin_of(find_sub_task(call, pk))).order_by(Attempt.fence)
-    return json_answer([_attempt(attempt) for attempt in call.session.scalars(query)])
+    return json_answer([_attempt(attempt) for attempt in listed(call, query, {})])
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

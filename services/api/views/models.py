@@ -86,7 +86,7 @@ def list_data_files(call: Call, pk: int) -> Response:
     model = find(call, Model, pk)
     table = model_data_files
     query = select(DataFile).join(table, table.c.data_file_id == DataFile.id).where(table.c.model_id == model.id)
-    return json_answer(data_file_bodies(call, call.session.scalars(query.order_by(DataFile.id))))
+    return json_answer(data_file_bodies(call, listed(call, query.order_by(DataFile.id), {})))
 
 
 def get_storage_links(call: Call, pk: int) -> Response:
