@@ -164,7 +164,7 @@ def test_an_analysis_of_a_portfolio_is_queued_at_once(api: Api) -> None:
 
 def test_an_analysis_of_a_portfolio_that_cannot_run_is_not_made(api: Api) -> None:
     model = api.model()
-    empty, broken = api.portfolio(None), api.portfolio(b"\x00\x01", "location.csv")
+    empty, broken = api.portfolio(None), api.portfolio(b"A,B\n" * 20_000 + b"\x00\x01", "location.csv")
     no_file = {"portfolio": ['either "location_file" or "accounts_file" must not be null']}
 
     answers = [
