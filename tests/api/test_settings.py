@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.api.auth.limits import LoginLimits
 from services.api.settings import ApiSettings, InsecureSettings
 from shared.settings import BadSetting
 
@@ -76,3 +77,21 @@ def test_secrets_are_not_printed() -> None:
 
     printed = repr(ApiSettings.from_environ(environ | {"OASIS_DB_PASS": "covered"}))
     assert all(secret not in printed for secret in ("d8ed5f0a5a9d4e4f", "hidden", "covered"))
+
+
+def test_limits_are_read() -> None:
+    settings = ApiSettings.from_environ(
+        KEY
+        | {
+            "OASIS_SERVER_LOGIN_FAILURES": "3",
+            "OASIS_SERVER_LOGIN_WINDOW": "hours=1",
+            "OASIS_SERVER_UPLOAD_LIMIT": "1000000",
+            "OASIS_SERVER_JSON_LIMIT": "2048",
+            "OASIS_API_PROXIES": "2",
+            "OASIS_SERVER_DISABLE_V2_API": "True",
+        }
+    )
+
+    assert settings.auth.login_limits == LoginLimits(3, timedelta(hours=1))
+    assert (settings.upload_limit, settings.json_limit, settings.proxies) == (1_000_000, 2048, 2)
+    assert settings.disable_v2
