@@ -126,7 +126,7 @@ def _token(engine: Engine, key: str) -> str:
         user = User(username="benchmark")
         session.add(user)
         session.flush()
-        return tokens.issue(key, tokens.ACCESS, user.id, timedelta(hours=1), datetime.now(UTC))
+        return tokens.issue(key, tokens.ACCESS, tokens.Owner(user.id), timedelta(hours=1), datetime.now(UTC))
 
 
 def noop_model(directory: Path) -> ModelDirectory:

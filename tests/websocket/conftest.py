@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from services.api.auth import tokens
 from services.api.auth.accounts import ensure_administrator
-from services.api.auth.passwords import hash_password
 from services.api.settings import Administrator, AuthSettings
 from services.api.websocket.settings import WebsocketSettings
 from services.task_controller.settings import Settings as ControllerSettings
 from shared.database.engine import open_engine
 from shared.database.resources import User
+from shared.passwords import hash_password
 from tests.fakes.database import DatabaseServer, database_server
 from tests.task_controller.world import World
 from tests.websocket.serving import Serving, serving
@@ -78,7 +78,9 @@ def token(users: dict[str, int]) -> Callable[..., str]:
 
     def make(user: str | int = "reader", *, key: str = KEY, kind: str = tokens.ACCESS, age: float = 0.0) -> str:
         user_id = users[user] if isinstance(user, str) else user
-        return tokens.issue(key, kind, user_id, timedelta(hours=1), datetime.now(UTC) - timedelta(hours=age))
+        return tokens.issue(
+            key, kind, tokens.Owner(user_id), timedelta(hours=1), datetime.now(UTC) - timedelta(hours=age)
+        )
 
     return make
 
