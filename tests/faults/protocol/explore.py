@@ -142,8 +142,8 @@ WORLDS = {
     ),
     "two chunks, recording; any one fault": Setup(stages(2, cleanup=False), cancels=False),
     "one sub-task, clean-up; any one fault; a cancel at any moment": Setup(stages()),
-    "one sub-task; workers of two versions; any one fault; a cancel at any moment": Setup(
-        _ALONE, claims_with_reports=When.SOMETIMES
+    "one sub-task, clean-up; workers of two versions; any one fault; a cancel at any moment": Setup(
+        stages(), claims_with_reports=When.SOMETIMES
     ),
     "one sub-task; the reaper look by look; any one fault; a cancel at any moment": Setup(_ALONE, watches=True),
     "one sub-task; heartbeats and answers take their time; the reaper look by look; any one fault": Setup(
