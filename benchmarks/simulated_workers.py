@@ -73,6 +73,8 @@ class SimulatedWorker:
         claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0)
         answer = await self._ask(claim, claim)
         while answer.grant is not None:
+            self.running.add(answer.grant.attempt_id)
+            await asyncio.sleep(self.work_seconds)
             claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0, by_token=False)
             answer = await self._ask(claim, self._finished(answer.grant, claim))
             if answer.token_left:
@@ -80,13 +82,12 @@ class SimulatedWorker:
         await token.ack()
 
     async def _ask(self, claim: ClaimWork, message: Message) -> ClaimAnswered:
-        answer = self._answers[claim.claim_id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ClaimAnswered] = asyncio.get_running_loop().create_future()
+        self._answers[claim.claim_id] = answer
         await self.say(message)
         return await answer
 
     def _finished(self, grant: Grant, claim: ClaimWork) -> AttemptFinished:
-        self.running.add(grant.attempt_id)
-        await asyncio.sleep(self.work_seconds)
         left = {"output_location": FileRef(f"{grant.key_prefix}out.tar.gz", "out.tar.gz")}
         now = datetime.now(UTC)
         return AttemptFinished(
