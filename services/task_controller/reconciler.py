@@ -27,6 +27,8 @@ from shared.messages.catalogue import Token
 log = logging.getLogger(__name__)
 
 _LOCK = 7_145_002
+_SOON = 1.0
+"""Seconds to the next look at most, when this one failed or has to be confirmed: work waits for it."""
 _KEEP_SENT = timedelta(hours=1)
 
 
@@ -41,11 +43,19 @@ class Reconciler:
 
     def run(self, stopping: Event) -> None:
         """Until `stopping` is set."""
-        while not stopping.wait(self._settings.reconcile_every):
+        pause = self._settings.reconcile_every
+        while not stopping.wait(pause):
             try:
                 self.look()
+                pause = self.pause()
             except (OperationalError, BrokerError) as error:
                 log.warning("Cannot reconcile", extra={"reason": str(error)})
+                pause = self.pause(failed=True)
+
+    def pause(self, *, failed: bool = False) -> float:
+        """Seconds to the next look."""
+        every = self._settings.reconcile_every
+        return min(_SOON, every) if failed or self._short else every
 
     def look(self) -> None:
         """One round. A replica that looks at the same time leaves it to the other."""

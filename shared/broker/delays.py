@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 START = 0.2
 """Seconds: upper bound of the first delay."""
 
-CAP = 15.0
-"""Seconds: upper bound of every delay."""
+CAP = 2.0
+"""Seconds: upper bound of every delay. Far below a lease: a worker that comes back to a broker later than the task
+controller, by as much as a lease, has lost what it held, though it lived."""
 
 
 def backoff(

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.model_worker.settings import Settings as ModelWorker
+from services.task_controller.settings import Settings as TaskController
 from shared.broker.confirms import ConfirmBook
 from shared.broker.delays import CAP, START, backoff
 from shared.broker.port import Outcome, OutgoingMessage
@@ -16,10 +18,14 @@ from shared.broker.topology import BindingSpec, ExchangeSpec, QueueSpec, Topolog
 
 
 def test_delays_are_drawn_below_a_bound_that_doubles_up_to_the_cap() -> None:
-    bounds = list(islice(backoff(uniform=lambda low, high: high if low == 0.0 else -1.0), 9))
+    bounds = list(islice(backoff(uniform=lambda low, high: high if low == 0.0 else -1.0), 6))
 
-    assert bounds == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, CAP, CAP]
+    assert bounds == [0.2, 0.4, 0.8, 1.6, CAP, CAP]
     assert bounds[0] == START
+
+
+def test_a_worker_is_back_long_before_its_leases_could_end() -> None:
+    assert 2 * CAP + ModelWorker.beat_every < TaskController.lease
 
 
 def test_delays_are_jittered() -> None:

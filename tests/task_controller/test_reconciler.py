@@ -1,6 +1,7 @@
 """The reconciler: what was lost with the broker is made up for, and nothing is computed twice."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -142,6 +143,19 @@ def test_one_look_is_not_enough_to_top_up(world: World, broker: MemoryBroker, re
     relayed(world, broker)
     reconciler.look()
     assert len(world.posted(Token)) == posted
+
+
+def test_work_that_may_lack_tokens_is_looked_at_again_soon(
+    world: World, broker: MemoryBroker, settings: Settings
+) -> None:
+    patient = Reconciler(world.engine, broker, replace(settings, reconcile_every=60))
+    assert patient.pause() == 60
+    assert patient.pause(failed=True) == 1
+    world.started(INPUTS)
+    patient.look()
+    assert patient.pause() == 1
+    patient.look()
+    assert patient.pause() == 60
 
 
 def test_only_what_is_missing_is_topped_up(
