@@ -35,7 +35,7 @@ class Settings:
     debug: bool = False
     health_port: int = 0
     beat_every: float = 2.0
-    claim_again_after: float = 5.0
+    claim_again_after: float = 2.0
     stop_grace: float = 5.0
     drain_for: float = 30.0
     self_fence: float = 300.0

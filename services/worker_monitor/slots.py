@@ -35,7 +35,7 @@ class Slot:
         worker_id: str,
         holdings: Holdings,
         execute: Callable[[Hold], None],
-        claim_again_after: float = 5.0,
+        claim_again_after: float = 2.0,
     ) -> None:
         self._number = number
         self._broker = broker

@@ -88,6 +88,9 @@ class TcpProxy:
         for thread in self._threads:
             thread.join(5)
 
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(self._target, timeout=5)
+
     def _spawn(self, target: object, *args: object) -> None:
         thread = threading.Thread(target=target, args=args, name="tcp-proxy", daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
@@ -103,7 +106,7 @@ class TcpProxy:
                 _reset(client)
                 continue
             try:
-                server = socket.create_connection(self._target, timeout=5)
+                server = self._connect()
             except OSError:
                 _reset(client)
                 continue
