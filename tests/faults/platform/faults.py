@@ -1,0 +1,169 @@
+"""The faults, as data: how each is injected and healed, how long it lasts, and what may be computed again for it."""
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.core.retries import Cause
+from tests.faults.platform.launching import SERVICES, WORKERS
+from tests.faults.platform.platform import BrokenPlatform
+from tests.faults.platform.wires import BROKER, DATABASE, WITH_DATABASE
+
+WORKER = WORKERS[0]
+_LEASE = 6.0
+HOUR = 3600.0
+
+Act = Callable[[BrokenPlatform], object]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to break a platform. `lasts` in seconds, from injecting to healing.
+
+    Sub-tasks whose attempts ended by the cause that it `costs` are computed again; nothing else is.
+    """
+
+    name: str
+    happens: str
+    inject: Act
+    heal: Act = lambda _platform: None
+    lasts: float = 0.0
+    costs: Cause | None = None
+
+
+def kill(service: str) -> Fault:
+    """SIGKILL; a worker's death is reported."""
+    costs = Cause.LOST if service in WORKERS else None
+    return Fault(f"kill {service}", f"SIGKILL of the {service}", lambda platform: platform.kill(service), costs=costs)
+
+
+def kill_unreported(service: str) -> Fault:
+    """SIGKILL of a worker on a machine that died with it: nobody reports its death."""
+
+    def inject(platform: BrokenPlatform) -> None:
+        platform.reports_deaths = False
+        platform.kill(service)
+
+    def heal(platform: BrokenPlatform) -> None:
+        platform.reports_deaths = True
+
+    name = f"kill {service} unreported"
+    return Fault(name, f"SIGKILL of the {service}, its death not reported", inject, heal, 2.0, Cause.LOST)
+
+
+def pause(service: str) -> Fault:
+    """SIGSTOP, then SIGCONT: a worker for longer than its lease."""
+    is_worker = service in WORKERS
+    return Fault(
+        f"pause {service}",
+        f"SIGSTOP of the {service}, later SIGCONT",
+        lambda platform: platform.signal(service, signal.SIGSTOP),
+        lambda platform: platform.signal(service, signal.SIGCONT),
+        _LEASE + 2 if is_worker else 2.5,
+        Cause.LOST if is_worker else None,
+    )
+
+
+def cut(service: str, to: str) -> Fault:
+    """The connections are reset, and for a moment no new one is accepted."""
+    return Fault(
+        f"cut {service} from {to}",
+        f"connections of the {service} to the {to} reset, new ones refused",
+        lambda platform: platform.wires.of(service, to).refuse(),
+        lambda platform: platform.wires.of(service, to).forward(),
+        1.0,
+    )
+
+
+def blackhole(service: str, to: str) -> Fault:
+    """Bytes stop, nobody is told; then the old connections are gone and new ones work."""
+
+    def heal(platform: BrokenPlatform) -> None:
+        platform.wires.of(service, to).drop_connections()
+        platform.wires.of(service, to).forward()
+
+    return Fault(
+        f"blackhole {service} to {to}",
+        f"no byte passes between the {service} and the {to}, then the connections are gone",
+        lambda platform: platform.wires.of(service, to).blackhole(),
+        heal,
+        2.5,
+    )
+
+
+def slow_wires() -> Fault:
+    """Every chunk on every wire waits."""
+
+    def inject(platform: BrokenPlatform) -> None:
+        for proxy in platform.wires.proxies.values():
+            proxy.delay(0.05)
+
+    return Fault("slow wires", "50 ms on every wire", inject, lambda platform: platform.wires.forward(), 3.0)
+
+
+def shift_clock(service: str, seconds: float) -> Fault:
+    """The wall clock of one service steps."""
+    way = "forward" if seconds > 0 else "back"
+    return Fault(
+        f"clock of {service} {way}",
+        f"the wall clock of the {service} steps {way} by {abs(seconds) / HOUR:g} h, and later returns",
+        lambda platform: platform.points.set_clock(service, seconds),
+        lambda platform: platform.points.set_clock(service, 0),
+        2.0,
+    )
+
+
+def _restart_broker(platform: BrokenPlatform) -> None:
+    platform.broker.restart()
+
+
+def _kill_broker(platform: BrokenPlatform) -> None:
+    platform.broker.kill()
+
+
+def _start_broker(platform: BrokenPlatform) -> None:
+    if platform.broker.pid is None:
+        platform.broker.restart()
+
+
+def _start_database(platform: BrokenPlatform) -> None:
+    if platform.postgres.pid is None:
+        platform.postgres.restart()
+
+
+SERVERS = (
+    Fault("restart RabbitMQ", "RabbitMQ stops in order and starts again", _restart_broker),
+    Fault("kill RabbitMQ", "SIGKILL of RabbitMQ, started again", _kill_broker, _start_broker, 1.0),
+    Fault("wipe RabbitMQ", "RabbitMQ loses all that it had", BrokenPlatform.wipe_broker, _start_broker, 1.0),
+    Fault("restart PostgreSQL", "PostgreSQL stops in order and starts again", lambda each: each.postgres.restart()),
+    Fault("kill PostgreSQL", "SIGKILL of PostgreSQL", lambda each: each.postgres.kill(), _start_database, 1.0),
+    Fault(
+        "object store gone",
+        "the object store's share is not mounted",
+        BrokenPlatform.hide_objects,
+        BrokenPlatform.show_objects,
+        2.5,
+        Cause.STORAGE,
+    ),
+)
+
+_CUT = (*((service, DATABASE) for service in WITH_DATABASE), *((each, BROKER) for each in SERVICES if each != "api"))
+
+FAULTS: Mapping[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        *(kill(service) for service in (*WITH_DATABASE, WORKER)),
+        kill_unreported(WORKER),
+        *(pause(service) for service in (*WITH_DATABASE, WORKER)),
+        *SERVERS,
+        *(
+            fault
+            for service, to in _CUT
+            if service != WORKERS[1]
+            for fault in (cut(service, to), blackhole(service, to))
+        ),
+        slow_wires(),
+        *(shift_clock(service, seconds) for service in (*WITH_DATABASE, WORKER) for seconds in (HOUR, -HOUR)),
+    )
+}
+"""Every single fault by its name. Both workers are alike: one of them stands for both."""
