@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.core.retries import Cause
 from tests.faults.platform.launching import SERVICES, WORKERS
+from tests.faults.platform.meddling import Meddler
 from tests.faults.platform.platform import BrokenPlatform
 from tests.faults.platform.wires import BROKER, DATABASE, WITH_DATABASE
 
@@ -113,6 +114,22 @@ def shift_clock(service: str, seconds: float) -> Fault:
     )
 
 
+def meddle(seed: int) -> Fault:
+    """Messages are lost, doubled and reordered for a while."""
+    happens = "messages on the queues lost, doubled and reordered"
+    return Fault(f"meddle {seed}", happens, Meddler(seed).meddle)
+
+
+def die_at(service: str, point: str, side: str, turn: int) -> Fault:
+    """SIGKILL just before or after a commit, a publication, an acknowledgement or an upload."""
+    return Fault(
+        f"{service} dies {side} {point} {turn}",
+        f"SIGKILL of the {service} {side} its {point} number {turn} from then on",
+        lambda platform: platform.points.arm(service, point, side, turn),
+        costs=Cause.LOST if service in WORKERS else None,
+    )
+
+
 def _restart_broker(platform: BrokenPlatform) -> None:
     platform.broker.restart()
 
@@ -163,6 +180,7 @@ FAULTS: Mapping[str, Fault] = {
             for fault in (cut(service, to), blackhole(service, to))
         ),
         slow_wires(),
+        meddle(1),
         *(shift_clock(service, seconds) for service in (*WITH_DATABASE, WORKER) for seconds in (HOUR, -HOUR)),
     )
 }

@@ -80,7 +80,7 @@ class BrokenPlatform:
     def wipe_broker(self) -> None:
         """Kill the broker and take away all that it ever knew."""
         self.broker.kill()
-        shutil.rmtree(self.layout.rabbitmq / "data")
+        shutil.rmtree(self.layout.rabbitmq / "data", ignore_errors=True)
 
     @property
     def _away(self) -> Path:
@@ -88,7 +88,8 @@ class BrokenPlatform:
 
     def hide_objects(self) -> None:
         """The object store is gone, as a share that is no longer mounted."""
-        self.layout.objects.rename(self._away)
+        if not self._away.exists():
+            self.layout.objects.rename(self._away)
 
     def show_objects(self) -> None:
         """The object store is back."""

@@ -1,11 +1,13 @@
 """The promise as one function: what is looked at when the dust has settled, in all places where it could be broken."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.exc import OperationalError
 
 from shared import names
@@ -122,9 +124,9 @@ def _executions(platform: BrokenPlatform, told: Told) -> Iterator[str]:
     granted = {str(attempt.attempt_id): attempt.run_id for attempt in told.attempts}
     copied = {(row.run_id, row.slug) for row in told.sub_tasks if row.copied_from_id is not None}
     begun = [record for record in platform.records() if record.what == records.BEGAN]
-    attempts = [record.attempt for record in begun]
-    for attempt in {each for each in attempts if attempts.count(each) > 1}:
-        yield f"attempt {attempt} was executed {attempts.count(attempt)} times"
+    for attempt, count in Counter(record.attempt for record in begun).items():
+        if count > 1:
+            yield f"attempt {attempt} was executed {count} times"
     for record in begun:
         if granted.get(record.attempt) != uuids.get(record.run_uuid):
             yield f"attempt {record.attempt} of {record.slug} was executed and never granted"
@@ -145,20 +147,19 @@ def _objects(platform: BrokenPlatform, told: Told) -> Iterator[str]:
     if strange:
         yield f"objects belong to nothing: {strange}"
     for run in told.runs:
-        if _is_clean(told, run.id) and (left := [key for key in keys if key.startswith(_prefixes(run)[1:])]):
+        if _is_clean(told, run) and (left := [key for key in keys if key.startswith(_prefixes(run)[1:])]):
             yield f"run {run.id} was cleaned up and has left {sorted(left)}"
 
 
-def _prefixes(run: object) -> tuple[str, ...]:
+def _prefixes(run: Row[Any]) -> tuple[str, ...]:
     """Where objects of a run lie: its logs, then what is intermediate."""
-    analysis_id, run_uuid = run.analysis_id, run.run_uuid  # type: ignore[attr-defined]
+    analysis_id, run_uuid = run.analysis_id, run.run_uuid
     return (log_prefix(run_uuid), *(storage_prefix(phase, analysis_id, run_uuid) for phase in Phase))
 
 
-def _is_clean(told: Told, run_id: int) -> bool:
+def _is_clean(told: Told, run: Row[Any]) -> bool:
     """Whether nothing ever went wrong in a run that completed: then all that it left in between is gone."""
-    (run,) = [each for each in told.runs if each.id == run_id]
-    sub_tasks = told.of_run(told.sub_tasks, run_id)
+    sub_tasks = told.sub_tasks_of(run.id)
     own = [each for each in sub_tasks if each.copied_from_id is None]
-    once = len(told.of_run(told.attempts, run_id)) == len(own) == len(sub_tasks)
+    once = len(told.attempts_of(run.id)) == len(own) == len(sub_tasks)
     return once and run.state == RunState.COMPLETED and all(each.state == SubTaskState.COMPLETED for each in own)

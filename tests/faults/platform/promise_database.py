@@ -1,10 +1,10 @@
 """The promise, in the database: every run ended and accounted for, each effect once, nothing left under way."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Engine, Row, func, select
 
@@ -25,9 +25,25 @@ class Told:
     attempts: Rows
     unsent: int
 
-    def of_run(self, rows: Rows, run_id: int) -> Rows:
-        """The rows of one run."""
-        return [row for row in rows if row.run_id == run_id]
+    def stages_of(self, run_id: int) -> Rows:
+        """Of one run."""
+        return self._by_run["stages"][run_id]
+
+    def sub_tasks_of(self, run_id: int) -> Rows:
+        """Of one run."""
+        return self._by_run["sub_tasks"][run_id]
+
+    def attempts_of(self, run_id: int) -> Rows:
+        """Of one run."""
+        return self._by_run["attempts"][run_id]
+
+    @cached_property
+    def _by_run(self) -> dict[str, defaultdict[int, list[Row[Any]]]]:
+        grouped = {name: defaultdict[int, list[Row[Any]]](list) for name in ("stages", "sub_tasks", "attempts")}
+        for name, by_run in grouped.items():
+            for row in getattr(self, name):
+                by_run[row.run_id].append(row)
+        return grouped
 
 
 def look(engine: Engine) -> Told:
@@ -50,7 +66,7 @@ def broken_promises(told: Told) -> Iterator[str]:
 
 
 def _of_run(told: Told, run: Row[Any]) -> Iterator[str]:
-    sub_tasks, stages = told.of_run(told.sub_tasks, run.id), told.of_run(told.stages, run.id)
+    sub_tasks, stages = told.sub_tasks_of(run.id), told.stages_of(run.id)
     if run.state not in ENDED or run.ended_at is None:
         yield "it has not ended"
     open_ones = [row.slug for row in sub_tasks if row.state not in ENDED_SUB_TASKS]
@@ -68,11 +84,11 @@ def _of_run(told: Told, run: Row[Any]) -> Iterator[str]:
 
 
 def _of_sub_tasks(told: Told, run: Row[Any]) -> Iterator[str]:
-    attempts = told.of_run(told.attempts, run.id)
+    attempts = told.attempts_of(run.id)
     for attempt in attempts:
         if attempt.state in LIVE_ATTEMPTS:
             yield f"attempt {attempt.attempt_id} is still {attempt.state}"
-    for sub_task in told.of_run(told.sub_tasks, run.id):
+    for sub_task in told.sub_tasks_of(run.id):
         own = [attempt for attempt in attempts if attempt.sub_task_id == sub_task.id]
         yield from (f"{sub_task.slug}: {text}" for text in _of_sub_task(sub_task, own))
 
@@ -91,10 +107,4 @@ def _of_sub_task(sub_task: Row[Any], attempts: Rows) -> Iterator[str]:
 
 
 def _began_after(attempt: Row[Any], attempts: Rows) -> bool:
-    (done,) = [each for each in attempts if each.state == AttemptState.COMPLETED][:1] or [None]
-    return done is not None and attempt.fence > done.fence
-
-
-def ended_attempts(told: Told) -> set[UUID]:
-    """Attempts that must have no process any more."""
-    return {attempt.attempt_id for attempt in told.attempts if attempt.state not in LIVE_ATTEMPTS}
+    return any(each.state == AttemptState.COMPLETED and attempt.fence > each.fence for each in attempts)
