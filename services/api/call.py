@@ -1,10 +1,12 @@
 """One request as a handler sees it: who asks, for what, and the transaction that it works in."""
 
 import logging
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from flask import Request
+from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -12,12 +14,17 @@ from services.api.auth.accounts import Account
 from services.api.auth.door import Door
 from services.api.dependencies import Dependencies
 from services.api.errors import NotAuthenticated
+from shared.database.execution import Removal
+from shared.database.removals import note_removals
 from shared.object_store import ObjectStore, ObjectStoreError
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 """Reads see one snapshot, so that the status and the counts of an analysis belong together."""
+
+
+_LONGEST_REQUEST = timedelta(days=1)
 
 
 class Call:
@@ -71,8 +78,17 @@ class Call:
             self._session.commit()
 
     def note_put(self, key: str) -> None:
-        """An object that must go again unless this request commits."""
+        """An object that is about to be put, and must go again unless this request commits, whoever dies meanwhile.
+
+        Committed at once; `note_row` takes it back, with the request.
+        """
+        with self.dependencies.engine.begin() as connection:
+            note_removals(connection, [key], after=_LONGEST_REQUEST)
         self._put.append(key)
+
+    def note_row(self, key: str) -> None:
+        """The object has its row, in the transaction of this request."""
+        self.session.execute(delete(Removal).where(Removal.prefix == key))
 
     def url(self, path: str) -> str:
         """The absolute URL of a path below the version: `models/1/` -> `http://host/api/v2/models/1/`."""
@@ -99,7 +115,7 @@ class Call:
         try:
             self._session.commit()
         except OperationalError:
-            # The connection broke while committing: nobody knows whether the rows are there, so the objects stay.
+            # The connection broke while committing: what has become of the rows is what becomes of the objects.
             log.exception("a commit was not answered", extra={"objects": self._put})
             raise
         except BaseException:
@@ -113,4 +129,4 @@ class Call:
             try:
                 self.store.delete(key)
             except ObjectStoreError:
-                log.warning("an object without a row stays in the store", extra={"key": key}, exc_info=True)
+                log.warning("an object without a row is left to the sweeper", extra={"key": key}, exc_info=True)

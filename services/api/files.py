@@ -106,5 +106,6 @@ def fetch(call: Call, file: File) -> BinaryIO:
 def _add(call: Call, file: File) -> File:
     file.creator_id = call.user.id
     call.session.add(file)
+    call.note_row(file.key)
     call.session.flush()
     return file

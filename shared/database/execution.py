@@ -62,7 +62,10 @@ class RunFile(Table):
 
 
 class Removal(Table):
-    """Objects that are to go, by prefix: written with the change that gives them up, deleted once they are gone."""
+    """Objects that are to go, by prefix: written with the change that gives them up, deleted once they are gone.
+
+    An upload has one too until its row commits: then it goes if the API dies in between.
+    """
 
     __tablename__ = "removals"
     id: Mapped[Id]

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 import pytest
@@ -13,6 +14,7 @@ from services.api.app import create_app
 from services.api.dependencies import Dependencies
 from services.api.views import portfolios
 from shared.database.engine import open_engine
+from shared.database.execution import Removal
 from shared.database.resources import File, Portfolio
 from shared.object_store import ObjectInfo, ObjectStoreUnavailable
 from shared.object_store.directory import DirectoryStore
@@ -47,6 +49,23 @@ def test_without_a_store_uploads_are_503_and_leave_no_row(api: Api, broken_store
     assert (answer.status_code, answer.json) == (503, TRY_AGAIN)
     assert session.scalars(select(File)).all() == []
     assert api.get(url).status_code == 404
+
+
+def test_an_object_that_never_got_its_row_is_noted_for_removal(api: Api, broken_store: Api, session: Session) -> None:
+    portfolio = api.portfolio(None)
+
+    broken_store.upload(f"portfolios/{portfolio['id']}/location_file/", LOCATIONS)
+
+    (removal,) = session.scalars(select(Removal))
+    assert removal.prefix.startswith("files/")
+    assert removal.not_before > datetime.now(UTC) + timedelta(hours=12), "the request may still be under way"
+
+
+def test_an_object_that_has_its_row_is_not_removed(api: Api, session: Session) -> None:
+    api.portfolio()
+
+    assert session.scalars(select(File)).all()
+    assert session.scalars(select(Removal)).all() == []
 
 
 def test_without_a_store_downloads_are_503(api: Api, broken_store: Api) -> None:

@@ -14,6 +14,7 @@ from shared import names
 from shared.broker.errors import BrokerError
 from shared.core.plan import RECORDER_QUEUE, Phase, log_prefix, storage_prefix
 from shared.core.states import RunState, SubTaskState
+from shared.database.execution import Removal
 from shared.database.resources import File
 from shared.object_store.directory import DirectoryStore
 from tests.faults import records
@@ -138,12 +139,14 @@ def _objects(platform: BrokenPlatform, told: Told) -> Iterator[str]:
     """Every file has its object; every object belongs to a file or to a run that is kept; clean-ups cleaned up."""
     keys = {info.key for info in DirectoryStore(platform.layout.objects).list("")}
     with platform.engine.connect() as connection:
-        files = {row.key: row.released_at for row in connection.execute(select(File.key, File.released_at))}
-    missing = {key for key, released_at in files.items() if released_at is None} - keys
+        to_go = set(connection.scalars(select(Removal.prefix)))
+        owned = {row.key: row.released_at for row in connection.execute(select(File.key, File.released_at))}
+    missing = {key for key, released_at in owned.items() if released_at is None} - keys
+    files = owned.keys()
     if missing:
         yield f"objects of files are missing: {sorted(missing)}"
     kept = tuple(prefix for run in told.runs for prefix in _prefixes(run))
-    strange = sorted(key for key in keys if key not in files and not key.startswith(kept))
+    strange = sorted(key for key in keys if key not in files | to_go and not key.startswith(kept))
     if strange:
         yield f"objects belong to nothing: {strange}"
     for run in told.runs:
