@@ -8,11 +8,12 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST_FLAGS ?= $(if $(CI),-p no:cacheprovider --durations=20)
 
-.PHONY: help demo test check up install clean constraints broker-package test-packages
+.PHONY: help demo test check chaos up install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
 	@echo "make test    run all tests"
+	@echo "make chaos   play random schedules of faults: SEED=1 RUNS=10"
 	@echo "make check   ruff, mypy, import rules, generated documents"
 	@echo "make up      run all services on this machine until Ctrl-C"
 	@echo "make install install what the others need (they do it themselves)"
@@ -29,6 +30,12 @@ test: export NUMBA_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lossline/
 test: $(INSTALLED) test-packages
 	mkdir -p "$$NUMBA_CACHE_DIR"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(ARGS)
+
+SEED ?= 1
+RUNS ?= 10
+
+chaos: $(INSTALLED) test-packages
+	$(BIN)/python -m tests.faults.chaos --seed $(SEED) --runs $(RUNS) $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -95,9 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     seeds = range(options.seed, options.seed + options.runs)
     for each in play_all(seeds, options.keep):
         played.append(each)
-        _say(
-            f"seed {each.schedule.seed:4d}  {'WRONG' if each.trouble else 'right'}  {each.seconds:5.1f} s  {each.schedule}"
-        )
+        outcome = "WRONG" if each.trouble else "right"
+        _say(f"seed {each.schedule.seed:4d}  {outcome}  {each.seconds:5.1f} s  {each.schedule}")
         if each.trouble:
             _say(each.trouble)
     return _sum_up(played)

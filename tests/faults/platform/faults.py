@@ -102,14 +102,20 @@ def slow_wires() -> Fault:
     return Fault("slow wires", "50 ms on every wire", inject, lambda platform: platform.wires.forward(), 3.0)
 
 
-def shift_clock(service: str, seconds: float) -> Fault:
-    """The wall clock of one service steps."""
+def shift_clocks(seconds: float) -> Fault:
+    """The wall clocks of all services but one worker step; that one and the database keep the time."""
     way = "forward" if seconds > 0 else "back"
+    services = (*WITH_DATABASE, WORKER)
+
+    def shift(platform: BrokenPlatform, to: float) -> None:
+        for service in services:
+            platform.points.set_clock(service, to)
+
     return Fault(
-        f"clock of {service} {way}",
-        f"the wall clock of the {service} steps {way} by {abs(seconds) / HOUR:g} h, and later returns",
-        lambda platform: platform.points.set_clock(service, seconds),
-        lambda platform: platform.points.set_clock(service, 0),
+        f"clocks {way}",
+        f"wall clocks of all services but a worker step {way} by {abs(seconds) / HOUR:g} h, and later return",
+        lambda platform: shift(platform, seconds),
+        lambda platform: shift(platform, 0.0),
         2.0,
     )
 
@@ -181,7 +187,8 @@ FAULTS: Mapping[str, Fault] = {
         ),
         slow_wires(),
         meddle(1),
-        *(shift_clock(service, seconds) for service in (*WITH_DATABASE, WORKER) for seconds in (HOUR, -HOUR)),
+        shift_clocks(HOUR),
+        shift_clocks(-HOUR),
     )
 }
 """Every single fault by its name. Both workers are alike: one of them stands for both."""
