@@ -60,8 +60,8 @@ class Submitted:
                 if error.status < 500:
                     raise
             time.sleep(0.1)
-            if self.status() != before:
-                return self.status()
+            if _was_taken(action, before, now := self.status()):
+                return now
 
     def status(self) -> str:
         """What clients read, from the database: this must work while the API is broken."""
@@ -98,6 +98,11 @@ class Submitted:
     def _scalar(self, query: Any) -> Any:
         with self.platform.engine.connect() as connection:
             return connection.execute(query).scalar_one()
+
+
+def _was_taken(action: str, before: str, now: str) -> bool:
+    """Whether an action whose answer was lost has been taken. A run that goes on changes the status by itself."""
+    return now.endswith("_CANCELLED") if action.startswith("cancel") else now != before
 
 
 def submit(platform: BrokenPlatform, work: Work, action: str | None = "generate_and_run") -> Submitted:
