@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -35,8 +35,6 @@ class Options:
     reconcile_every: float = 1.0
     stop_grace: float = 2.0
     drain_for: float = 5.0
-    environ: Mapping[str, str] = field(default_factory=dict)
-    """More variables, for all services."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Launch:
             objects=self.layout.objects,
             secret_key="a platform that tests break, on the loopback",
             kernel_cache=self.layout.cache,
-            keep=_without_settings(os.environ) | self.options.environ,
+            keep=_without_settings(os.environ),
         )
 
     def _service(self, name: str, module: str, environ: dict[str, str], port: int) -> Service:

@@ -5,7 +5,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,11 +116,18 @@ class BrokenPlatform:
 
 
 @contextmanager
-def broken_platform(options: Options | None = None) -> Iterator[BrokenPlatform]:
-    """Start everything in a folder of its own; stop and remove it afterwards. For the main thread."""
+def broken_platform(
+    options: Options | None = None, under_worker: Callable[[Path], AbstractContextManager[None]] | None = None
+) -> Iterator[BrokenPlatform]:
+    """Start everything in a folder of its own; stop and remove it afterwards. For the main thread.
+
+    `under_worker` is entered with the run directory of the first worker before that starts.
+    """
     silence_libraries()
     with _home() as home, ExitStack() as entered:
         layout = Layout(home).create()
+        if under_worker:
+            entered.enter_context(under_worker(layout.run / WORKERS[0]))
         postgres = entered.enter_context(EmbeddedPostgres(layout.postgres, layout.logs / "postgres.log", durable=False))
         postgres.create_database(DATABASE)
         upgrade_database(postgres.url(DATABASE))
