@@ -21,6 +21,7 @@ from services.model_worker.memory import kernel_message
 from services.model_worker.objects import ObjectCache, all_of
 from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServer, ProcessesError, StepReportError
 from services.model_worker.processes.step_codec import RESULT_NAME, StepReport, encode_context, read_report
+from services.model_worker.room import FULL
 from services.model_worker.settings import Settings
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
@@ -252,6 +253,8 @@ def meaning_of(error: Exception) -> tuple[Cause, str]:
         return Cause.MODEL_ERROR, f"an input is not in the object store: {error}"
     if isinstance(error, ObjectStoreError):
         return Cause.STORAGE, str(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Cause.STORAGE, f"the worker's disk is full: {error}"
     if isinstance(error, ProcessesError | OSError):
         return Cause.MODEL_ERROR, str(error)
     log.error("An attempt failed in the worker itself", exc_info=error)

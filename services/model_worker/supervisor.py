@@ -18,6 +18,7 @@ from services.model_worker.contact import Contact
 from services.model_worker.control import HANDLERS
 from services.model_worker.holdings import Holdings
 from services.model_worker.progress import ProgressServer
+from services.model_worker.room import has_room, wait_for_room
 from services.model_worker.slots import Slots
 from shared import names
 from shared.broker.aio_client import AsyncBroker
@@ -66,6 +67,8 @@ class Supervisor:
             return "the worker drains"
         if self._control is None or not self._control.is_consuming:
             return "the broker has no consumer of ours"
+        if not has_room(self.workshop.directory):
+            return "the disk is full"
         if self.slots.free and (self._tokens is None or not self._tokens.is_consuming):
             return "no tokens are consumed though a slot is free"
         return None
@@ -104,6 +107,9 @@ class Supervisor:
         """A claim for each token; no token is taken while no slot is free."""
         while True:
             await self.slots.wait_free()
+            if not has_room(self.workshop.directory):
+                await tokens.pause()
+                await wait_for_room(self.workshop.directory)
             await self._consume_while_free()
             token = await tokens.get()
             try:
@@ -172,7 +178,7 @@ class Supervisor:
         A claim that waits for its answer keeps no report waiting for long: then the slot waits for a token.
         """
         async with self._claims.turn(within=_REPORT_WAITS) as has_turn:
-            if not has_turn or self.draining.is_set() or not self.slots.may_go_on(slot):
+            if not has_turn or not self._may_go_on(slot):
                 await self._say(report)
                 return None
             answer = await self._claims.with_report(report, slot)
@@ -187,6 +193,9 @@ class Supervisor:
         if answer.token_left:
             self._start(self._remove_token(), "a token too many")
         return following
+
+    def _may_go_on(self, slot: int) -> bool:
+        return not self.draining.is_set() and self.slots.may_go_on(slot) and has_room(self.workshop.directory)
 
     async def _remove_token(self) -> None:
         """One that is left all the same only leads to a claim that gets nothing."""
