@@ -95,6 +95,6 @@ def _retries() -> list[str]:
     delays = (
         f"All together a sub-task gets at most {policy.attempts_at_most} attempts. The next one starts after "
         f"{policy.first_delay:g} s, doubled with each counted end up to {policy.longest_delay:g} s, and shortened at "
-        "random by up to a half; after an end that is not counted it starts at once."
+        "random by up to a half; after an end that is not counted, and after a first loss, it starts at once."
     )
     return ["## Retries", _RETRIES, table(("cause", "retries"), rows), delays]

@@ -51,9 +51,12 @@ class RetryPolicy:
         return cause in UNCOUNTED or ended.get(cause, 0) <= self.retries[cause]
 
     def delay(self, cause: Cause, ended: Mapping[Cause, int], jitter: float) -> float:
-        """Seconds until the next attempt: doubling with each counted end, shortened by up to a half (jitter 0..1)."""
-        if cause in UNCOUNTED:
-            return 0.0
+        """Seconds until the next attempt: doubling with each counted end, shortened by up to a half (jitter 0..1).
+
+        None after a first loss: the death of a worker says nothing of the sub-task (docs/decisions/0012).
+        """
         counted = sum(count for each, count in ended.items() if each not in UNCOUNTED)
+        if cause in UNCOUNTED or (cause == Cause.LOST and counted == 1):
+            return 0.0
         whole = min(self.longest_delay, self.first_delay * 2.0 ** (counted - 1))
         return whole * (1.0 - 0.5 * jitter)

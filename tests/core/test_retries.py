@@ -52,8 +52,14 @@ def test_there_are_never_more_than_20_attempts_together(ended: dict[Cause, int])
 
 
 def test_the_back_off_doubles_with_each_counted_end() -> None:
-    delays = [POLICY.delay(Cause.LOST, {Cause.LOST: count}, jitter=0.0) for count in range(1, 6)]
+    delays = [POLICY.delay(Cause.STORAGE, {Cause.STORAGE: count}, jitter=0.0) for count in range(1, 6)]
     assert delays == [1, 2, 4, 8, 16]
+
+
+def test_a_first_loss_waits_for_nothing_and_the_next_ones_do() -> None:
+    delays = [POLICY.delay(Cause.LOST, {Cause.LOST: count}, jitter=0.0) for count in range(1, 4)]
+    assert delays == [0, 2, 4]
+    assert POLICY.delay(Cause.LOST, {Cause.MODEL_ERROR: 1, Cause.LOST: 1}, jitter=0.0) == 2
 
 
 def test_the_back_off_counts_all_causes_that_count() -> None:
@@ -69,4 +75,4 @@ def test_an_uncounted_end_waits_for_nothing(cause: Cause) -> None:
 @given(count=st.integers(1, 19), jitter=st.floats(0, 1))
 def test_jitter_shortens_the_back_off_by_up_to_a_half(count: int, jitter: float) -> None:
     whole = min(60.0, 2.0 ** (count - 1))
-    assert whole / 2 <= POLICY.delay(Cause.LOST, {Cause.LOST: count}, jitter) <= whole
+    assert whole / 2 <= POLICY.delay(Cause.STORAGE, {Cause.STORAGE: count}, jitter) <= whole
