@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from services.api.downloads import CHUNK_BYTES
-from shared.core.plan import Phase, log_key
+from shared.core.plan import UNDIVIDED_STEPS, Phase, RunMode, log_key
 from shared.core.retries import UNCOUNTED
 from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState, SubTaskState
 from shared.database.execution import Attempt, Run, StageRow, SubTask
@@ -83,8 +83,11 @@ def has_failed(run: Run | None) -> bool:
 
 
 def traceback(session: Session, run: Run, phase: Phase) -> list[Part]:
-    """What went wrong, if it did, then the log of every sub-task of the phase."""
+    """What went wrong, if it did, then the log of every sub-task of the phase, or of the only one of v1."""
     parts = [Part(f"\n=== Trace Back ===\n{_line(_failure(session, run))}")] if has_failed(run) else []
+    if run.run_mode == RunMode.V1:
+        logs = dict(_newest_logs(session, run, phase))
+        return parts + [Part(log_key=logs[step]) for step in UNDIVIDED_STEPS if step in logs]
     return parts + [Part(f"\n=== {slug} ===\n", log_key) for slug, log_key in _newest_logs(session, run, phase)]
 
 

@@ -1,21 +1,22 @@
 """How far the current runs of analyses are, from the counters of their stages."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from shared.core.plan import Phase
+from shared.core.plan import Phase, RunMode
 from shared.core.states import SubTaskState
-from shared.database.execution import ReportedProgress, StageRow, SubTask
+from shared.database.execution import ReportedProgress, Run, StageRow, SubTask
 
 
 @dataclass
 class Progress:
     """Of one run."""
 
+    run_mode: str = RunMode.V2
     counts: dict[str, int] = field(default_factory=dict)
     """Sub-tasks by state, and of all states as `size`."""
     error_ids: list[int] = field(default_factory=list)
@@ -26,6 +27,10 @@ class Progress:
         """Keep the furthest of what several have told."""
         self.events_total = max(self.events_total, total)
         self.events_complete = max(self.events_complete, complete)
+
+    def of_analysis(self) -> "Progress":
+        """As an analysis shows it: a run of v1 has no sub-tasks for its clients."""
+        return replace(self, counts={}, error_ids=[]) if self.run_mode == RunMode.V1 else self
 
     def status_count(self) -> dict[str, int]:
         """The counts as clients read them."""
@@ -50,7 +55,8 @@ def progress_of(session: Session, run_ids: Iterable[int]) -> dict[int, Progress]
     """The progress of every run, by its id."""
     runs = {run_id: Progress() for run_id in run_ids}
     if runs:
-        for run_id, *sums in session.execute(_counts(runs)):
+        for run_id, run_mode, *sums in session.execute(_counts(runs)):
+            runs[run_id].run_mode = run_mode
             runs[run_id].counts = {name: int(value) for name, value in zip(_COUNTERS, sums, strict=True)}
         for run_id, sub_task_id in session.execute(_errors(runs)):
             runs[run_id].error_ids.append(sub_task_id)
@@ -62,7 +68,8 @@ def progress_of(session: Session, run_ids: Iterable[int]) -> dict[int, Progress]
 
 def _counts(runs: Iterable[int]) -> Any:
     sums = [func.sum(getattr(StageRow, name)).label(name) for name in _COUNTERS]
-    return select(StageRow.run_id, *sums).where(StageRow.run_id.in_(list(runs))).group_by(StageRow.run_id)
+    query = select(Run.id, Run.run_mode, *sums).join(StageRow, StageRow.run_id == Run.id)
+    return query.where(Run.id.in_(list(runs))).group_by(Run.id)
 
 
 def _errors(runs: Iterable[int]) -> Any:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from services.embedded.errors import EmbeddedError
 from services.embedded.user_commands import users
+from shared.core.plan import RunMode
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 parked = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look at them, replay or drop them.")
@@ -18,6 +19,10 @@ app.add_typer(users, name="user")
 
 Models = Annotated[list[Path], typer.Option("--model", help="Model directory; may be given again. Default: CoastWind.")]
 Workers = Annotated[int, typer.Option(min=1, help="Workers per model.")]
+MODE = "V2: in chunks, by many workers. V1: undivided, by one worker on every core."
+Modes = Annotated[
+    list[RunMode], typer.Option("--run-mode", case_sensitive=False, help=f"{MODE} Give both for workers of both.")
+]
 ONE = "Its number in the list, its id, or how that begins."
 Chosen = Annotated[list[str] | None, typer.Argument(help="Numbers or ids of messages.")]
 Everything = Annotated[bool, typer.Option("--all", help="All parked messages.")]
@@ -34,11 +39,13 @@ def up(
     workers: Workers = 1,
     port: Port = 8000,
     websocket_port: WebsocketPort = None,
+    run_mode: Modes = [RunMode.V2],  # noqa: B006 - typer reads it
 ) -> None:
     """Run every service on this machine, in the foreground. Ctrl-C stops everything."""
     from services.embedded.commands import up as run
 
-    run(model, workers, port, websocket_port, Console(stderr=False))
+    modes = tuple(dict.fromkeys(run_mode))
+    run(model, workers, port, websocket_port, Console(stderr=False), modes)
 
 
 @app.command()
@@ -53,6 +60,7 @@ def demo(
     analysis_chunks: Annotated[int | None, typer.Option(min=1, help="Chunks of the loss calculation.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Workers.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for outputs and report.")] = Path("lossline-demo"),
+    run_mode: Annotated[RunMode, typer.Option(case_sensitive=False, help=MODE)] = RunMode.V2,
 ) -> None:
     """Run a portfolio through a model: live progress, the losses, a report. Leaves nothing running."""
     from services.embedded.commands import DemoOptions
@@ -65,7 +73,7 @@ def demo(
         "reinsurance_scope_file": ri_scope,
     }
     files = {name: path for name, path in given.items() if path is not None}
-    run(DemoOptions(model, files, settings, lookup_chunks, analysis_chunks, workers, out), Console())
+    run(DemoOptions(model, files, settings, lookup_chunks, analysis_chunks, workers, out, run_mode), Console())
 
 
 @app.command()

@@ -22,6 +22,7 @@ from services.embedded.models import ModelDirectory, read_model_directory
 from services.embedded.platform import Fleet, Platform
 from services.embedded.ports import free_port
 from services.embedded.presentation.console import LiveProgress
+from shared.core.plan import RunMode
 
 FILES = {
     "location_file": ("exposure/location.csv", "exposure/SourceLocOEDPiWind10.csv"),
@@ -43,15 +44,24 @@ class DemoOptions:
     loss_chunks: int | None
     workers: int | None
     out: Path
+    run_mode: RunMode = RunMode.V2
 
 
-def up(models: Sequence[Path], workers: int, port: int, websocket_port: int | None, console: Console) -> None:
+def up(
+    models: Sequence[Path],
+    workers: int,
+    port: int,
+    websocket_port: int | None,
+    console: Console,
+    modes: Sequence[RunMode] = (),
+) -> None:
     """Run every service in the foreground until Ctrl-C or SIGTERM. The websocket's port is the next one by default."""
     stopping = stop_event()
     layout = Layout.from_env(os.environ)
     directories = [read_model_directory(path) for path in models] or [example_model(layout)]
     cache = prepare_kernels(layout, console)
-    fleets = [Fleet(model, workers, slots_for(workers * len(directories))) for model in directories]
+    slots = slots_for(workers * len(directories))
+    fleets = [Fleet(model, workers, slots, mode) for model in directories for mode in modes or (RunMode.V2,)]
     starting = Platform(layout, fleets, port, cache, said=lambda text: console.print(f"  {text}", style="dim"))
     starting.websocket_port = websocket_port or port + 1
     with starting as platform:
@@ -59,7 +69,7 @@ def up(models: Sequence[Path], workers: int, port: int, websocket_port: int | No
         console.print(f"Queue status: {platform.websocket_url}ws/v2/queue-status/")
         console.print(f"Log in as {platform.login.username} / {platform.login.password}; Ctrl-C stops everything.")
         for fleet in fleets:
-            console.print(f"Model {fleet.model.name}: {fleet.workers} worker(s) with {fleet.slots} slot(s) each")
+            console.print(str(fleet))
         console.print(f"Logs: {layout.logs}", soft_wrap=True)
         stopping.wait()
         console.print("Stopping.")
@@ -70,14 +80,14 @@ def demo(options: DemoOptions, console: Console) -> None:
     stop_on_terminate()
     layout = Layout(Layout.from_env(os.environ).home / "demo")
     model = read_model_directory(options.model) if options.model else example_model(layout)
-    workers = options.workers or max(1, cores() // 2)
+    workers = options.workers or (1 if options.run_mode == RunMode.V1 else max(1, cores() // 2))
     slots = slots_for(workers)
     portfolio = portfolio_of(options, model, workers * slots)
     cache = prepare_kernels(Layout.from_env(os.environ), console)
     began = datetime.now(UTC)
     with ExitStack() as resources:
         with LiveProgress(console) as progress:
-            fleet = Fleet(model, workers, slots)
+            fleet = Fleet(model, workers, slots, options.run_mode)
             starting = Platform(layout, [fleet], free_port(), cache, said=lambda text: progress.waiting(text, began))
             platform = resources.enter_context(starting)
         platform.said = console.print
@@ -98,7 +108,8 @@ def portfolio_of(options: DemoOptions, model: ModelDirectory, slots: int) -> Por
     for path in (*files.values(), settings):
         if not path.is_file():
             raise EmbeddedError(f"{path} is not a file.")
-    return Portfolio(files, settings, options.lookup_chunks or slots, options.loss_chunks or slots)
+    chunks = (options.lookup_chunks or slots, options.loss_chunks or slots)
+    return Portfolio(files, settings, *chunks, run_mode=options.run_mode)
 
 
 def example_model(layout: Layout) -> ModelDirectory:

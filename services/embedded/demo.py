@@ -4,7 +4,7 @@ import json
 import shutil
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from services.embedded.presentation.read_losses import read_losses
 from services.embedded.presentation.report import RunFacts, write_report
 from services.embedded.presentation.speedup import speedup_of
 from services.embedded.presentation.stages import stage_of
+from shared.core.plan import RunMode
 
 _ENDED = frozenset(
     {
@@ -48,6 +49,7 @@ class Portfolio:
     settings: Path
     lookup_chunks: int
     loss_chunks: int
+    run_mode: RunMode = RunMode.V2
     name: str = field(default="Lossline demo")
 
 
@@ -57,18 +59,29 @@ def run_demo(client: ApiClient, model: ModelDirectory, portfolio: Portfolio, out
         progress.waiting("waiting for a worker to register its model", datetime.now(UTC))
         identity = (model.supplier_id, model.model_id, model.version_id)
         model_id = client.wait_for_model(*identity, within=_REGISTERED_WITHIN)
-        analysis_id = submit(client, model_id, portfolio)
-        analysis = follow(client, analysis_id, progress)
+        analysis = carry_out(client, model_id, portfolio, progress)
     if analysis["status"] != "RUN_COMPLETED":
         raise DemoFailed(f"The analysis ended as {analysis['status']}.\n{traceback_of(client, analysis)}")
+    analysis_id = int(analysis["id"])
     outputs = fetch_outputs(client, analysis_id, out)
     losses = read_losses(outputs)
     console.print(render_losses(losses))
-    run = client.get(f"v2/analyses/{analysis_id}/runs/")[0]
-    facts, bars = facts_of(analysis, model, run), bars_of(client, analysis_id)
-    speedup = speedup_of(client.get(f"v2/analyses/{analysis_id}/speedup/"))
+    runs = client.get(f"v2/analyses/{analysis_id}/runs/")[::-1]
+    facts, bars = facts_of(analysis, model, runs[0]), bars_of(client, analysis_id, runs)
+    is_divided = portfolio.run_mode == RunMode.V2
+    speedup = speedup_of(client.get(f"v2/analyses/{analysis_id}/speedup/")) if is_divided else None
     path = write_report(out / "report.html", facts, bars, losses, speedup)
     console.print(f"Outputs: {outputs}\nReport:  {path}", soft_wrap=True)
+
+
+def carry_out(client: ApiClient, model_id: int, portfolio: Portfolio, progress: LiveProgress) -> dict[str, Any]:
+    """Run the portfolio through both phases. Returns the analysis as it has ended."""
+    analysis_id = submit(client, model_id, portfolio)
+    analysis = follow(client, analysis_id, progress)
+    if analysis["status"] == "READY":  # in v1 each phase is asked for by itself
+        client.post(f"v2/analyses/{analysis_id}/run/?run_mode_override=V1")
+        analysis = follow(client, analysis_id, progress)
+    return analysis
 
 
 def submit(client: ApiClient, model_id: int, portfolio: Portfolio) -> int:
@@ -86,7 +99,8 @@ def submit(client: ApiClient, model_id: int, portfolio: Portfolio) -> int:
         "fixed_analysis_chunks": portfolio.loss_chunks,
     }
     client.post(f"v2/analyses/{analysis_id}/chunking_configuration/", chunking)
-    client.post(f"v2/analyses/{analysis_id}/generate_and_run/")
+    action = "generate_inputs/?run_mode_override=V1" if portfolio.run_mode == RunMode.V1 else "generate_and_run/"
+    client.post(f"v2/analyses/{analysis_id}/{action}")
     return analysis_id
 
 
@@ -105,7 +119,8 @@ def follow(client: ApiClient, analysis_id: int, progress: LiveProgress) -> dict[
     while True:
         analysis: dict[str, Any] = client.get(f"v2/analyses/{analysis_id}/")
         progress.update(analysis, client.get(f"v2/analyses/{analysis_id}/sub_task_list/"))
-        if analysis["status"] in _ENDED and not analysis["status_count"]["TOTAL_IN_QUEUE"]:
+        ended = _ENDED | ({"READY"} if analysis["run_mode"] == RunMode.V1 else set())
+        if analysis["status"] in ended and not analysis["status_count"]["TOTAL_IN_QUEUE"]:
             return analysis
         time.sleep(_LOOK_EVERY)
 
@@ -134,19 +149,20 @@ def facts_of(analysis: Mapping[str, Any], model: ModelDirectory, run: Mapping[st
         name=analysis["name"],
         model=model.name,
         run_uuid=run["run_uuid"],
-        lookup_chunks=analysis["lookup_chunks"],
-        loss_chunks=analysis["analysis_chunks"],
+        lookup_chunks=analysis["lookup_chunks"] or 1,
+        loss_chunks=analysis["analysis_chunks"] or 1,
         started=_moment(run["requested"]),
         finished=_moment(analysis["task_finished"]),
     )
 
 
-def bars_of(client: ApiClient, analysis_id: int) -> list[AttemptBar]:
+def bars_of(client: ApiClient, analysis_id: int, runs: Iterable[Mapping[str, Any]]) -> list[AttemptBar]:
     """Every attempt that had a process, as a bar of the chart; workers are numbered in the order of appearance."""
     workers: dict[str, str] = {}
     return [
         _bar(sub_task, attempt, workers)
-        for sub_task in client.get(f"v2/analyses/{analysis_id}/sub_task_list/")
+        for run in runs
+        for sub_task in client.get(f"v2/analyses/{analysis_id}/runs/{run['id']}/sub_task_list/")
         for attempt in client.get(f"v2/analysis-task-statuses/{sub_task['id']}/attempts/")
         if attempt["started"] and attempt["finished"]
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from services.embedded.models import ModelDirectory
+from shared.core.plan import RunMode
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "NO_PROXY")
 """What services get of the environment of the command; OASIS_* of users reach model code too."""
@@ -93,13 +94,15 @@ class Surroundings:
             "OASIS_SERVER_SECRET_KEY": self.secret_key,
         }
 
-    def of_worker(self, model: ModelDirectory, slots: int, run: Path, id_file: Path) -> dict[str, str]:
+    def of_worker(
+        self, model: ModelDirectory, slots: int, run: Path, id_file: Path, run_mode: RunMode = RunMode.V2
+    ) -> dict[str, str]:
         """What a worker of the model gets."""
         return self.common() | {
             "OASIS_MODEL_SUPPLIER_ID": model.supplier_id,
             "OASIS_MODEL_ID": model.model_id,
             "OASIS_MODEL_VERSION_ID": model.version_id,
-            "OASIS_RUN_MODE": "v2",
+            "OASIS_RUN_MODE": run_mode.lower(),
             "OASIS_MODEL_DATA_DIRECTORY": str(model.path),
             "OASIS_CELERY_CONCURRENCY": str(slots),
             "OASIS_BASE_RUN_DIR": str(run),

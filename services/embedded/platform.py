@@ -24,6 +24,7 @@ from services.embedded.rabbitmq import PrivateBroker
 from services.embedded.readiness import http_ready
 from services.embedded.running import announced
 from services.embedded.service_process import Death, Service
+from shared.core.plan import RunMode
 from shared.database.migrations import upgrade
 from shared.settings import database_url
 
@@ -40,6 +41,13 @@ class Fleet:
     model: ModelDirectory
     workers: int = 1
     slots: int = 1
+    run_mode: RunMode = RunMode.V2
+
+    def __str__(self) -> str:
+        """As `lossline up` prints it."""
+        if self.run_mode == RunMode.V1:
+            return f"Model {self.model.name}: {self.workers} worker(s) of v1 with every core each"
+        return f"Model {self.model.name}: {self.workers} worker(s) with {self.slots} slot(s) each"
 
 
 @dataclass
@@ -138,8 +146,9 @@ class Platform:
     def _workers(self, surroundings: Surroundings, fleet: Fleet) -> list[Service]:
         workers = []
         for number in range(1, fleet.workers + 1):
-            name, port = worker_name(fleet.model, number), free_port()
-            environ = surroundings.of_worker(fleet.model, fleet.slots, self.layout.run / name, self._id_file(name))
+            name, port = worker_name(fleet, number), free_port()
+            run, id_file = self.layout.run / name, self._id_file(name)
+            environ = surroundings.of_worker(fleet.model, fleet.slots, run, id_file, fleet.run_mode)
             environ["OASIS_WORKER_HEALTH_PORT"] = str(port)
             ready = ready_at(port)
             workers.append(
@@ -182,9 +191,10 @@ class Platform:
         return self.layout.run / f"{name}.id"
 
 
-def worker_name(model: ModelDirectory, number: int) -> str:
+def worker_name(fleet: Fleet, number: int) -> str:
     """How a worker of this machine is called in files and on the screen."""
-    return f"worker-{model.model_id}-{number}"
+    mode = "-v1" if fleet.run_mode == RunMode.V1 else ""
+    return f"worker-{fleet.model.model_id}{mode}-{number}"
 
 
 def ready_at(port: int) -> Callable[[], bool]:

@@ -19,6 +19,8 @@ _EXPOSURE = frozenset(
 _INPUTS = frozenset({"params", "settings_file", "input_file", "output_location"})
 
 NEEDS: Mapping[str, frozenset[str]] = {
+    "generate-input": _EXPOSURE,
+    "run-analysis": _INPUTS,
     "prepare-input-generation-params": _EXPOSURE,
     "pre-analysis-hook": _EXPOSURE | {"params"},
     "prepare-keys-file": _EXPOSURE | {"params"},
@@ -33,6 +35,8 @@ NEEDS: Mapping[str, frozenset[str]] = {
 
 WITH_DATA_FILES = frozenset(
     {
+        "generate-input",
+        "run-analysis",
         "prepare-input-generation-params",
         "pre-analysis-hook",
         "prepare-keys-file",

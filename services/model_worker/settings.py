@@ -11,6 +11,7 @@ from services.model_worker.model_place import find_model_place
 from services.model_worker.step_contract import ModelPlace
 from services.model_worker.watchdog import Patience
 from shared import names
+from shared.core.plan import RunMode
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url
 
@@ -57,9 +58,9 @@ class Settings:
         """From the environment. Raises BadSetting, ModelPlaceError, InvalidObjectStoreSettings."""
         options = Options("WORKER", environ)
         run_mode = options.text("RUN_MODE", "v2").upper()
-        slots = _slots(environ)
-        if run_mode != "V2":
-            raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v2, which is what this worker serves")
+        if run_mode not in tuple(RunMode):
+            raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v1 or v2")
+        slots = 1 if run_mode == RunMode.V1 else _slots(environ)
         return cls(
             place=find_model_place(environ),
             run_mode=run_mode,

@@ -10,7 +10,7 @@ from services.task_controller.resuming import copy_completed
 from shared.codec import Unreadable
 from shared.core.chunking import ChunkingError
 from shared.core.facts import RunPlanned, RunUnplannable, StageFacts
-from shared.core.plan import Phase, Stage, plan_run, sub_tasks_of
+from shared.core.plan import Phase, RunMode, Stage, plan_run, plan_undivided, sub_tasks_of
 from shared.core.resuming import has_gap
 from shared.core.states import AnalysisStatus, RunKind, RunState, SubTaskState
 from shared.database.execution import Run, StageRow, SubTask
@@ -27,9 +27,7 @@ def plan(work: WorkingSet, run_id: int) -> None:
         return
     kind = RunKind(run.row["kind"])
     try:
-        _check_mode(run.row["run_mode"])
-        counts = chunk_counts(work, run_id)
-        stages = plan_run(kind, run.row["model_queue"], counts.lookups, counts.losses)
+        counts, stages = _stages_for(work, run_id, kind)
     except (ChunkingError, Unreadable, ValueError) as error:
         _refuse(work, run_id, kind, str(error))
         return
@@ -48,9 +46,13 @@ def plan(work: WorkingSet, run_id: int) -> None:
     log.info("Planned a run", extra=extra)
 
 
-def _check_mode(run_mode: str) -> None:
-    if run_mode != "V2":
-        raise ValueError(f"No worker executes runs of mode {run_mode}: set the model's run_mode to V2.")
+def _stages_for(work: WorkingSet, run_id: int, kind: RunKind) -> tuple[ChunkCounts, tuple[Stage, ...]]:
+    """Raises ChunkingError, Unreadable, ValueError."""
+    row = work.runs[run_id].row
+    if RunMode(row["run_mode"]) == RunMode.V1:
+        return ChunkCounts(), plan_undivided(kind, row["model_queue"])
+    counts = chunk_counts(work, run_id)
+    return counts, plan_run(kind, row["model_queue"], counts.lookups, counts.losses)
 
 
 def _refuse(work: WorkingSet, run_id: int, kind: RunKind, reason: str) -> None:

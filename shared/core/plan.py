@@ -1,7 +1,7 @@
 """The plan of a run: its stages in order. Source: oasis_api.md section 2.2, DESIGN.md section 4."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shared.core.states import RunKind
@@ -15,6 +15,13 @@ class Phase(StrEnum):
 
     INPUTS = "files"
     LOSSES = "losses"
+
+
+class RunMode(StrEnum):
+    """How a run is executed: undivided, by one worker on all its cores, or in chunks by many."""
+
+    V1 = "V1"
+    V2 = "V2"
 
 
 class SlotWeight(StrEnum):
@@ -62,6 +69,23 @@ def plan_run(kind: RunKind, model_queue: str, lookup_chunks: int | None, loss_ch
     return tuple(stages)
 
 
+UNDIVIDED_STEPS = GENERATE_INPUT, RUN_ANALYSIS = "generate-input", "run-analysis"
+"""The steps of v1, which do a whole phase: `generate_input` and `run_analysis` of oasis_api.md section 8.3."""
+
+
+def plan_undivided(kind: RunKind, model_queue: str) -> tuple[Stage, ...]:
+    """The stages of a v1 run: one sub-task does the work of its phase on every core of a worker.
+
+    There are sub-tasks so that claims, leases, retries and cancelling are those of every run; clients are shown none.
+    Raises ValueError for a kind that v1 does not have.
+    """
+    if kind == RunKind.GENERATE_INPUTS:
+        return _undivided(Phase.INPUTS, GENERATE_INPUT, "Generate input", _input_stages(model_queue, 1)[-2:])
+    if kind == RunKind.GENERATE_LOSSES:
+        return _undivided(Phase.LOSSES, RUN_ANALYSIS, "Run analysis", _loss_stages(model_queue, 1, 0)[-2:])
+    raise ValueError(f"A run of mode V1 is for inputs or for losses, not for both ({kind}).")
+
+
 def sub_tasks_of(stages: tuple[Stage, ...]) -> Iterator[PlannedSubTask]:
     """All sub-tasks of the plan."""
     for stage in stages:
@@ -100,6 +124,12 @@ def _at_least_one(name: str, count: int | None) -> int:
     if count is None or count < 1:
         raise ValueError(f"{name} must be at least 1, not {count}")
     return count
+
+
+def _undivided(phase: Phase, step: str, name: str, ending: list[Stage]) -> tuple[Stage, ...]:
+    """The step, then what every phase ends with: recording, on the recorder's queue, and cleaning up."""
+    first = Stage(0, step, name, phase, ending[-1].queue, weight=SlotWeight.ALL)
+    return first, *(replace(stage, position=at) for at, stage in enumerate(ending, start=1))
 
 
 def _input_stages(queue: str, chunks: int) -> list[Stage]:

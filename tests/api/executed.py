@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from shared.core.plan import plan_run, sub_tasks_of
+from shared.core.plan import RunMode, plan_run, plan_undivided, sub_tasks_of
 from shared.core.states import RunKind
 from shared.database.execution import Attempt, Run, StageRow, SubTask
 from shared.database.resources import Analysis, File
@@ -28,7 +28,9 @@ class Execution:
         self._plan(chunks)
 
     def _plan(self, chunks: int) -> None:
-        run, stages = self.run, plan_run(RunKind(self.run.kind), self.run.model_queue, chunks, chunks)
+        run, kind = self.run, RunKind(self.run.kind)
+        undivided = run.run_mode == RunMode.V1
+        stages = plan_undivided(kind, run.model_queue) if undivided else plan_run(kind, run.model_queue, chunks, chunks)
         for stage in stages:
             plain = {name: getattr(stage, name) for name in ("step", "phase", "queue", "parallel", "optional", "size")}
             self.session.add(StageRow(run_id=run.id, position=stage.position, pending=stage.size, **plain))

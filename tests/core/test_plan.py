@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.core.plan import Phase, SlotWeight, Stage, attempt_prefix, log_key, plan_run, sub_tasks_of
+from shared.core.plan import Phase, SlotWeight, Stage, attempt_prefix, log_key, plan_run, plan_undivided, sub_tasks_of
 from shared.core.states import RunKind
 
 QUEUE = "OasisLMF-PiWind-1-v2"
@@ -85,6 +85,26 @@ def test_a_plan_needs_at_least_one_chunk(count: int | None) -> None:
         plan_run(RunKind.GENERATE_AND_RUN, QUEUE, count, 1)
     with pytest.raises(ValueError, match="loss_chunks must be at least 1"):
         plan_run(RunKind.GENERATE_LOSSES, QUEUE, None, count)
+
+
+@pytest.mark.parametrize(
+    ("kind", "slugs"),
+    [
+        (RunKind.GENERATE_INPUTS, ["generate-input", "record-input-files", "cleanup-input-generation"]),
+        (RunKind.GENERATE_LOSSES, ["run-analysis", "record-losses-files", "cleanup-losses-generation"]),
+    ],
+)
+def test_a_phase_of_v1_is_one_step_that_takes_the_whole_worker(kind: RunKind, slugs: list[str]) -> None:
+    stages = plan_undivided(kind, "OasisLMF-PiWind-1")
+    assert [slug for _, slug, _ in listed(stages)] == slugs
+    assert [stage.position for stage in stages] == [0, 1, 2]
+    assert [stage.queue for stage in stages] == ["OasisLMF-PiWind-1", "celery-v2", "OasisLMF-PiWind-1"]
+    assert [stage.weight for stage in stages] == [SlotWeight.ALL, SlotWeight.ONE, SlotWeight.ONE]
+
+
+def test_v1_has_no_run_for_both_phases() -> None:
+    with pytest.raises(ValueError, match="for inputs or for losses"):
+        plan_undivided(RunKind.GENERATE_AND_RUN, QUEUE)
 
 
 def test_keys_lie_under_the_attempt_and_logs_apart_from_them() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from services.embedded.client import ApiClient
 from services.embedded.environment import Login, with_programs
@@ -77,12 +78,20 @@ class Running:
         """Logged in as the administrator."""
         return ApiClient(self.url, Login())
 
+    def set_run_mode(self, run_mode: str) -> None:
+        """Have PiWind run in this mode where nothing else is asked for: whichever worker was first has chosen."""
+        model_id = self.client.wait_for_model("OasisLMF", "PiWind", "1", within=120)
+        login, url = Login(), f"{self.url}v2/models/{model_id}/"
+        answer = requests.patch(url, json={"run_mode": run_mode}, auth=(login.username, login.password), timeout=60)
+        answer.raise_for_status()
+
 
 @pytest.fixture(scope="session")
 def platform(piwind: Path, home: Path, environ: dict[str, str]) -> Iterator[Running]:
-    """`lossline up` with PiWind, one worker with two slots."""
+    """`lossline up` with PiWind: one worker with two slots, and one of v1, from the same directory."""
     port, log = free_port(), home / "up.log"
     command = [str(PROGRAMS / "lossline"), "up", "--model", str(piwind), "--port", str(port)]
+    command += ["--run-mode", "v1", "--run-mode", "v2"]
     environ = environ | {"LOSSLINE_HOME": str(home / "up"), "OASIS_CELERY_CONCURRENCY": "2"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=output, start_new_session=True)
@@ -104,7 +113,7 @@ def wait_up(running: Running) -> None:
         assert running.process.poll() is None, running.log.read_text()
         assert time.monotonic() < deadline, running.log.read_text()
         time.sleep(0.5)
-    running.client.wait_for_model("OasisLMF", "PiWind", "1", within=120)
+    running.set_run_mode("V2")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 
 from services.embedded.client import ApiClient
 from services.embedded.demo import Portfolio, submit
+from shared.core.plan import RunMode
 from tests.endtoend.conftest import FILES, SETTINGS, Running
 
 pytestmark = [pytest.mark.endtoend, pytest.mark.timeout(1200)]
@@ -66,6 +67,25 @@ def test_a_cancelled_run_leaves_no_kernel_and_can_go_on(platform: Running, setti
     wait(lambda: status(client, analysis_id) == "RUN_COMPLETED", "the end of the resumed run", within=200)
 
 
+def test_a_cancelled_run_of_v1_leaves_no_kernel_and_begins_anew(platform: Running, settings: Path) -> None:
+    # Given inputs, and losses that a worker of v1 computes
+    client = platform.client
+    model_id = client.wait_for_model("OasisLMF", "PiWind", "1", within=60)
+    analysis_id = submit(client, model_id, Portfolio(FILES, settings, 1, 1, run_mode=RunMode.V1))
+    wait(lambda: status(client, analysis_id) == "READY", "the inputs")
+    client.post(f"v2/analyses/{analysis_id}/run/?run_mode_override=V1")
+    wait(lambda: kernels(platform), "kernels of the analysis")
+    # When it is cancelled
+    answer = client.post(f"v2/analyses/{analysis_id}/cancel/")
+    # Then the answer itself says so, and no kernel is left
+    assert (answer["status"], answer["run_mode"], answer["sub_task_count"]) == ("RUN_CANCELLED", None, 0)
+    wait(lambda: not kernels(platform), "the end of the kernels", within=10)
+    wait(lambda: run_state(client, analysis_id) == "CANCELLED", "the confirmation of the worker", within=15)
+    # And, as its one step had not ended, it begins anew
+    assert client.post(f"v2/analyses/{analysis_id}/resume/")["status"] == "RUN_QUEUED"
+    wait(lambda: status(client, analysis_id) == "RUN_COMPLETED", "the end of the resumed run", within=200)
+
+
 def submitted(client: ApiClient, settings: Path) -> int:
     model_id = client.wait_for_model("OasisLMF", "PiWind", "1", within=60)
     return submit(client, model_id, Portfolio(FILES, settings, 2, 2))
@@ -83,9 +103,10 @@ def kernels(platform: Running) -> list[int]:
 
 
 def process_of(platform: Running, module: str) -> psutil.Process:
-    """The process below `lossline up` that runs the module."""
+    """The process below `lossline up` that runs the module; of workers, the one of v2."""
     children = psutil.Process(platform.process.pid).children(recursive=True)
-    (found,) = [each for each in children if words(each).endswith(f"-m {module}")]
+    running = [each for each in children if words(each).endswith(f"-m {module}")]
+    (found,) = [each for each in running if each.environ().get("OASIS_RUN_MODE", "v2") == "v2"]
     return found
 
 

@@ -12,8 +12,9 @@ from tests.endtoend.conftest import FILES, PROGRAMS, SETTINGS, Running
 pytestmark = [pytest.mark.endtoend, pytest.mark.timeout(900)]
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
 def test_oasislmf_api_run_completes_and_downloads_the_outputs(
-    platform: Running, environ: dict[str, str], tmp_path: Path
+    platform: Running, environ: dict[str, str], tmp_path: Path, version: str
 ) -> None:
     # Given settings that ask for little
     settings = {**json.loads(SETTINGS.read_text()), "il_output": False, "ri_output": False}
@@ -21,9 +22,11 @@ def test_oasislmf_api_run_completes_and_downloads_the_outputs(
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     login = {"username": "admin", "password": "password"}
     (tmp_path / "login.json").write_text(json.dumps(login))
+    # And a model that this version of the API runs
+    platform.set_run_mode(version.upper())
     # When the client runs an analysis
     command = [
-        *(str(PROGRAMS / "oasislmf"), "api", "run", "--server-url", platform.url),
+        *(str(PROGRAMS / "oasislmf"), "api", "run", "--server-url", platform.url, "--server-version", version),
         *("--server-login-json", str(tmp_path / "login.json")),
         *("-x", str(FILES["location_file"]), "-y", str(FILES["accounts_file"]), "-a", str(tmp_path / "settings.json")),
         *("-o", str(tmp_path)),

@@ -68,11 +68,19 @@ def test_a_variable_of_this_name_is_kept_from_model_code(name: str) -> None:
     }
 
 
+def test_a_worker_of_v1_takes_one_job_at_a_time_from_the_queue_without_v2(still: Bench) -> None:
+    chosen = {"OASIS_CELERY_CONCURRENCY": "4"}
+    one = Settings.read(still.environ() | chosen | {"OASIS_RUN_MODE": "v1"})
+    two = Settings.read(still.environ() | chosen | {"OASIS_RUN_MODE": "v2"})
+    assert (one.slots, two.slots) == (1, 4)
+    assert two.queue == f"{one.queue}-v2"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"OASIS_MODEL_ID": ""}, "OASIS_MODEL_ID"),
-        ({"OASIS_RUN_MODE": "v1"}, "OASIS_RUN_MODE"),
+        ({"OASIS_RUN_MODE": "v3"}, "OASIS_RUN_MODE"),
         ({"OASIS_CELERY_CONCURRENCY": "none"}, "OASIS_CELERY_CONCURRENCY"),
         ({"OASIS_CELERY_CONCURRENCY": "0"}, "OASIS_CELERY_CONCURRENCY"),
         ({"OASIS_WORKER_DRAIN_FOR": "-1"}, "OASIS_WORKER_DRAIN_FOR"),

@@ -4,14 +4,14 @@ import pytest
 from sqlalchemy import select, update
 
 from shared.core.chunking import ChunkingOptions, ChunkStrategy
-from shared.core.inputs import ChunkingFacts
+from shared.core.inputs import ChunkingFacts, FileRef
 from shared.core.plan import RECORDER_QUEUE
 from shared.core.states import IllegalTransition, RunKind, SubTaskState
 from shared.database.execution import Run, StageRow
 from shared.database.resources import Analysis
 from shared.messages.catalogue import StartRun, Token
 from shared.messages.envelope import decode
-from tests.task_controller.world import MODEL_QUEUE, World, references
+from tests.task_controller.world import MODEL_QUEUE, V1_QUEUE, World, references
 
 pytestmark = pytest.mark.integration
 
@@ -130,10 +130,44 @@ def test_losses_that_cannot_be_planned_are_a_run_error(world: World) -> None:
 def test_a_run_of_a_mode_that_no_worker_executes_fails_with_a_reason(world: World) -> None:
     run_id = world.request(world.analysis(), INPUTS)
     with world.engine.begin() as connection:
-        connection.execute(update(Run).where(Run.id == run_id).values(run_mode="V1"))
+        connection.execute(update(Run).where(Run.id == run_id).values(run_mode="V9"))
     world.tell(StartRun(run_id))
     assert (world.status(run_id), world.run_state(run_id)) == ("INPUTS_GENERATION_ERROR", "FAILED")
-    assert "set the model's run_mode to V2" in world.value(select(Run.error).where(Run.id == run_id))
+    assert "'V9' is not a valid RunMode" in world.value(select(Run.error).where(Run.id == run_id))
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "started", "ended"),
+    [
+        (INPUTS, "generate-input", "INPUTS_GENERATION_STARTED", "READY"),
+        (LOSSES, "run-analysis", "RUN_STARTED", "RUN_COMPLETED"),
+    ],
+)
+def test_a_run_of_v1_is_one_grant_on_its_own_queue_then_recorded(
+    world: World, kind: RunKind, step: str, started: str, ended: str
+) -> None:
+    # Given a run of v1, which knows of no chunks
+    run_id = world.started(kind, mode="V1", facts=ChunkingFacts())
+    assert world.claim() is None, "nothing for workers of v2"
+    # When a worker of v1 does its one step
+    grant = world.granted(V1_QUEUE)
+    assert (grant.step, grant.slug, grant.weight, grant.chunk) == (step, step, "all", None)
+    assert world.status(run_id) == started
+    world.finish(grant, artifacts={"output_location": FileRef(f"{grant.key_prefix}out", "out.tar.gz")})
+    # Then it is recorded like any other
+    recording = world.granted(RECORDER_QUEUE)
+    assert recording.files["output_location"].key == f"{grant.key_prefix}out"
+    world.finish(recording)
+    assert world.status(run_id) == ended
+    world.finish(world.granted(V1_QUEUE))
+    assert world.run_state(run_id) == "COMPLETED"
+    world.check_counters(run_id)
+
+
+def test_a_step_of_v1_is_tried_again_and_then_fails_its_run(world: World) -> None:
+    run_id = world.started(LOSSES, mode="V1", facts=ChunkingFacts())
+    world.fail_for_good(queue=V1_QUEUE)
+    assert (world.status(run_id), world.run_state(run_id)) == ("RUN_ERROR", "FAILED")
 
 
 def test_a_run_whose_facts_cannot_be_read_fails_instead_of_waiting_for_ever(world: World) -> None:

@@ -36,6 +36,7 @@ from shared.messages.catalogue import (
 from shared.messages.envelope import decode
 
 MODEL_QUEUE = "OasisLMF-Test-1-v2"
+V1_QUEUE = "OasisLMF-Test-1"
 
 
 @dataclass
@@ -76,7 +77,9 @@ class World:
         with Session(self.engine) as session:
             analysis = lock_analysis(session, analysis_id)
             assert analysis is not None
-            run = request_run(session, analysis, RunRequest(kind, "V2", MODEL_QUEUE, inputs, facts, None))
+            mode = more.pop("mode", "V2")
+            queue = MODEL_QUEUE if mode == "V2" else V1_QUEUE
+            run = request_run(session, analysis, RunRequest(kind, mode, queue, inputs, facts, None))
             session.commit()
             return run.id
 

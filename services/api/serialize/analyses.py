@@ -51,6 +51,7 @@ def analysis_bodies(call: Call, analyses: Iterable[Analysis]) -> list[dict[str, 
     found = list(analyses)
     data_files = _data_files_of(call, [analysis.id for analysis in found])
     runs = progress_of(call.session, {each.current_run_id for each in found if each.current_run_id is not None})
+    shown = {run_id: progress.of_analysis() for run_id, progress in runs.items()}
     groups = group_names(call.session, Portfolio, {each.portfolio_id for each in found})
     return [
         _analysis_body(
@@ -59,7 +60,7 @@ def analysis_bodies(call: Call, analyses: Iterable[Analysis]) -> list[dict[str, 
             _Related(
                 data_files=data_files.get(each.id, []),
                 groups=groups.get(each.portfolio_id, []),
-                progress=runs.get(each.current_run_id or 0, Progress()),
+                progress=shown.get(each.current_run_id or 0, Progress()),
             ),
         )
         for each in found

@@ -13,7 +13,7 @@ from services.api.listing import listed
 from services.api.logs import compose, traceback
 from services.api.lookups import find_analysis
 from services.api.serialize.runs import TRACEBACKS, files_of, run_bodies
-from services.api.views.sub_tasks import sub_tasks_answer
+from services.api.views.sub_tasks import list_of_run
 from shared.core.plan import Phase
 from shared.database.execution import Run, RunFile
 from shared.database.resources import File
@@ -35,7 +35,7 @@ def get_run(call: Call, pk: int, run: int) -> Response:
 
 def list_sub_tasks(call: Call, pk: int, run: int) -> Response:
     """The sub-tasks of the run, as those of the current run are listed."""
-    return sub_tasks_answer(call, find_run(call, pk, run).id)
+    return list_of_run(call, find_run(call, pk, run).id)
 
 
 def get_file(name: str) -> FileHandler:

@@ -21,8 +21,9 @@ from services.api.logs import Part, compose, error_log, retry_log
 from services.api.lookups import find_analysis
 from services.api.progress import progress_of
 from services.api.serialize.sub_tasks import sub_task_bodies
+from shared.core.plan import RunMode
 from shared.core.states import SubTaskState
-from shared.database.execution import SubTask
+from shared.database.execution import Run, SubTask
 from shared.database.resources import Analysis
 
 Handler = Callable[[Call, int], Response]
@@ -38,13 +39,12 @@ _OF_ANALYSIS = {
 
 def list_of_analysis(call: Call, pk: int) -> Response:
     """The sub-tasks of the analysis' current run."""
-    return sub_tasks_answer(call, find_analysis(call, pk).current_run_id)
+    return _sub_tasks_answer(call, _divided().where(SubTask.run_id == find_analysis(call, pk).current_run_id))
 
 
-def sub_tasks_answer(call: Call, run_id: int | None) -> Response:
-    """The sub-tasks of a run, filtered as the request wants."""
-    query = select(SubTask).where(SubTask.run_id == run_id).order_by(SubTask.id)
-    return json_answer(sub_task_bodies(call, listed(call, query, _OF_ANALYSIS)))
+def list_of_run(call: Call, run_id: int) -> Response:
+    """The sub-tasks of any run; of one of v1 too, whose work can be watched here."""
+    return _sub_tasks_answer(call, select(SubTask).where(SubTask.run_id == run_id))
 
 
 def get_run_progress(call: Call, pk: int) -> Response:
@@ -57,7 +57,7 @@ def get_run_progress(call: Call, pk: int) -> Response:
 
 def list_task_statuses(call: Call) -> Response:
     """The sub-tasks of all current runs."""
-    current = select(SubTask).join(Analysis, Analysis.current_run_id == SubTask.run_id)
+    current = _divided().join(Analysis, Analysis.current_run_id == SubTask.run_id)
     query = _by_task_id(current.order_by(SubTask.id), call)
     return json_answer(sub_task_bodies(call, listed(call, query, FILTERS)))
 
@@ -104,6 +104,16 @@ def find_sub_task(call: Call, pk: int) -> SubTask:
     if sub_task is None:
         raise NotFound
     return sub_task
+
+
+def _divided() -> Select[Any]:
+    """Sub-tasks as clients of the platform know them: a run of v1 has none."""
+    return select(SubTask).join(Run, Run.id == SubTask.run_id).where(Run.run_mode != RunMode.V1)
+
+
+def _sub_tasks_answer(call: Call, query: Select[Any]) -> Response:
+    """What of these is filtered as the request wants."""
+    return json_answer(sub_task_bodies(call, listed(call, query.order_by(SubTask.id), _OF_ANALYSIS)))
 
 
 def _by_task_id(query: Select[Any], call: Call) -> Select[Any]:

@@ -23,6 +23,7 @@ _STAGE_COLOURS = dict(
     zip(
         STAGES,
         (
+            *("#14799c", "#e4713a"),
             *("#93b7d1", "#5e93ba", "#14799c", "#4fb3a5", "#1d5f8a", "#b4cbd9", "#d3dfe8"),
             *("#e9c46a", "#d9a441", "#e4713a", "#b23a48", "#d8b4a0", "#ecdccf"),
         ),

@@ -115,9 +115,9 @@ def waiting_sentence(message: str, seconds: float) -> str:
 
 
 def headline(snapshot: Snapshot, now: datetime) -> str:
-    """`demo: RUN_STARTED, 7 of 17 sub-tasks completed, 1 min 12 s`."""
-    total = f"{snapshot.completed} of {count(len(snapshot.sub_tasks), 'sub-task')} completed"
-    return f"{snapshot.name}: {snapshot.status}, {total}, {duration(snapshot.elapsed(now))}"
+    """`demo: RUN_STARTED, 7 of 17 sub-tasks completed, 1 min 12 s`; a run of v1 shows no sub-tasks."""
+    total = f"{snapshot.completed} of {count(len(snapshot.sub_tasks), 'sub-task')} completed, "
+    return f"{snapshot.name}: {snapshot.status}, {total if snapshot.sub_tasks else ''}{duration(snapshot.elapsed(now))}"
 
 
 def _sentence(task: SubTask, now: datetime) -> str:

@@ -3,6 +3,8 @@
 import re
 
 STAGES = (
+    "generate-input",
+    "run-analysis",
     "prepare-input-generation-params",
     "pre-analysis-hook",
     "prepare-keys-file",

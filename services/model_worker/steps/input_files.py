@@ -1,7 +1,7 @@
 """write-input-files: generate the files that the loss kernel reads, from the exposure and the collected keys."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,9 +34,14 @@ def run(context: StepContext) -> StepResult:
     if "keys_data" not in context.files:
         raise MissingFileError("write-input-files was handed no keys_data; the lookup must be run again.")
     files = archives.extract(context.files["keys_data"].path, context.directory / "input-files")
+    return generated(context, files, f"v2-{context.slug}.txt", lambda: _generate(context, files))
+
+
+def generated(context: StepContext, files: Path, log: str, generate: Callable[[], None]) -> StepResult:
+    """What `generate` leaves in `files`, its log `log` in the archive too. Raises as `run` does."""
     try:
-        with _log_copy(files / "log" / f"v2-{context.slug}.txt"):
-            _generate(context, files)
+        with _log_copy(files / "log" / log):
+            generate()
     except OasisExceptionNoKeys as error:
         raise NoKeysError(artifacts=_collect(context, files, PARTIAL)) from error
     except Exception as error:

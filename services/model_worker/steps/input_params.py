@@ -23,12 +23,17 @@ def run(context: StepContext) -> StepResult:
     return StepResult({params.ARTIFACT: params.save(stored, COMPUTATION, context.directory)})
 
 
-def run_paths(context: StepContext, files: Path | None = None, *, copy: bool = False) -> dict[str, Any]:
-    """The parameters of the stage that are files of the run, put below the attempt's directory, or below `files`."""
+def run_paths(
+    context: StepContext, files: Path | None = None, *, copy: bool = False, uploaded: str = "raw_"
+) -> dict[str, Any]:
+    """The parameters of the stage that are files of the run, put below the attempt's directory, or below `files`.
+
+    `copy` and `uploaded` as for `workspace.place_exposure`.
+    """
     files = files or context.directory / "files"
     settings_path = settings.place(context, files)
     found = {
-        **workspace.place_exposure(context, files, copy=copy),
+        **workspace.place_exposure(context, files, copy=copy, uploaded=uploaded),
         **workspace.place_currency(context, context.directory),
         "analysis_settings_json": settings_path and str(settings_path),
         "oasis_files_dir": str(files),

@@ -1,6 +1,5 @@
 """generate-losses-chunk: run the kernel over one chunk of the events, or over all of them on all cores."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ def run(context: StepContext) -> StepResult:
     division = divide(context.chunk or 0, context.chunks or 1, params.get("kernel_num_processes", ALL_CORES))
     params |= division | {"analysis_settings_json": str(settled_settings(run_dir))}
     number = (context.chunk or 0) + 1
-    if not (ping := loss_params.ping_params(context)):
-        _silence_pings()
+    ping = loss_params.ping_params(context)
     try:
         OasisManager().generate_losses_partial(**params, **ping)
     except Exception as error:
@@ -52,8 +50,3 @@ def divide(chunk: int, chunks: int, cores: int) -> dict[str, Any]:
 def _log(context: StepContext, run_dir: Path, number: int) -> dict[str, Path]:
     archive = context.directory / f"log-{number}.tar.gz"
     return {"chunk_log_location": archives.create(archive, run_dir / run_directory.LOG)}
-
-
-def _silence_pings() -> None:
-    """With nobody to report to, oasislmf tries a default address and logs an error for each attempt."""
-    logging.getLogger("oasislmf.utils.ping").setLevel(logging.CRITICAL)

@@ -56,8 +56,8 @@ def run(context: StepContext) -> StepResult:
         if params.get("post_analysis_module"):
             OasisManager().post_analysis(**params)
     except Exception as error:
-        raise ModelFailedError(f"Loss tables cannot be written: {error}", _results(context, run_dir)) from error
-    return StepResult(_results(context, run_dir) | _inputs_with_occurrence(context, run_dir))
+        raise ModelFailedError(f"Loss tables cannot be written: {error}", results(context, run_dir)) from error
+    return StepResult(results(context, run_dir) | _inputs_with_occurrence(context, run_dir))
 
 
 def output_options(params: dict[str, Any]) -> dict[str, bool]:
@@ -88,7 +88,8 @@ def _gather(context: StepContext, run_dir: Path) -> None:
         archives.extract_into(files["chunk_log_location"].path, run_dir / run_directory.LOG)
 
 
-def _results(context: StepContext, run_dir: Path) -> dict[str, Path]:
+def results(context: StepContext, run_dir: Path) -> dict[str, Path]:
+    """`output_location` and `run_logs`, from a run directory whose kernel has ended."""
     output = context.directory / "output.tar.gz"
     logs = context.directory / f"analysis_{context.analysis_id}_logs.tar.gz"
     return {

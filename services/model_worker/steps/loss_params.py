@@ -1,5 +1,6 @@
 """prepare-losses-generation-params: resolve the parameters of the stage and check that the settings can be run."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,20 @@ def load(context: StepContext) -> params.Params:
     settings_path = settings.place_for_losses(context, context.directory / "files")
     loaded = params.load(context, COMPUTATION, run_paths(context, settings_path))
     settings.fill_samples(settings_path, loaded.get("model_settings_json"))
-    return loaded | {"kernel_fifo_relative": True, "copy_model_data": False, "verbose": context.debug}
+    return loaded | of_kernel(context)
+
+
+def of_kernel(context: StepContext) -> params.Params:
+    """How every kernel runs here: its FIFOs in the run directory, the model's data linked."""
+    return {"kernel_fifo_relative": True, "copy_model_data": False, "verbose": context.debug}
 
 
 def ping_params(context: StepContext) -> dict[str, str]:
-    """The parameter that makes kernels report their progress, where there is somebody to report to."""
-    return {"analysis_pk": str(context.analysis_id)} if os.environ.get(STATUS_URL) else {}
+    """The parameter that makes kernels report their progress, where there is somebody to report to.
+
+    With nobody there, oasislmf tries a default address and logs an error for each attempt: it is silenced.
+    """
+    if os.environ.get(STATUS_URL):
+        return {"analysis_pk": str(context.analysis_id)}
+    logging.getLogger("oasislmf.utils.ping").setLevel(logging.CRITICAL)
+    return {}

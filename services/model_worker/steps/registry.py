@@ -15,6 +15,8 @@ from . import (
     loss_output,
     loss_params,
     pre_analysis,
+    undivided_inputs,
+    undivided_losses,
 )
 
 Step = Callable[[StepContext], StepResult]
@@ -30,5 +32,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "prepare-losses-generation-directory": loss_directory.run,
         "generate-losses-chunk": loss_chunk.run,
         "generate-losses-output": loss_output.run,
+        "generate-input": undivided_inputs.run,
+        "run-analysis": undivided_losses.run,
     }
 )

@@ -22,17 +22,20 @@ def hooked(context: StepContext) -> bool:
     return any(f"pre_{stem}" in context.files for stem in EXPOSURES)
 
 
-def place_exposure(context: StepContext, directory: Path, *, copy: bool = False) -> dict[str, Any]:
+def place_exposure(
+    context: StepContext, directory: Path, *, copy: bool = False, uploaded: str = "raw_"
+) -> dict[str, Any]:
     """Put the exposure into `directory` (linked, or copied if it will be archived); returns oasislmf's parameters.
 
-    What the pre-analysis hook wrote goes before what was uploaded.
+    What the pre-analysis hook wrote goes before what was uploaded; names of the latter begin with `uploaded`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     after_hook = hooked(context)
+    prefix = "pre_" if after_hook else uploaded
     params: dict[str, Any] = {}
     for stem, (name, parameter) in EXPOSURES.items():
         source = context.files.get(f"pre_{stem}" if after_hook else name)
-        target = source and directory / f"{'pre' if after_hook else 'raw'}_{stem}{suffix(source.filename)}"
+        target = source and directory / f"{prefix}{stem}{suffix(source.filename)}"
         params[parameter] = _place(source, target, copy=copy) if source and target else None
     return params
 
