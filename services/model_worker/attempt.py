@@ -4,7 +4,7 @@ import asyncio
 import logging
 import shutil
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,6 +32,9 @@ from shared.object_store import ObjectNotFound, ObjectStore, ObjectStoreError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_UPLOAD_KEEPS_SLOT = 0.25
+"""Seconds. What takes longer gives the slot up; for less, going on in the slot with the report is sooner."""
 
 _CAUSES = {"failed": Cause.MODEL_ERROR, "no_keys": Cause.NO_KEYS, "out_of_memory": Cause.OUT_OF_MEMORY}
 
@@ -94,12 +97,14 @@ class Attempt:
             if self._child is not None:
                 self._child.kill()
 
-    async def run(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> AttemptFinished:
-        """Execute when `turn` returns, and report."""
+    async def run(
+        self, turn: Callable[[], Coroutine[Any, Any, None]], leave: Callable[[], Awaitable[None]]
+    ) -> AttemptFinished:
+        """Execute when `turn` returns, `leave` the slot where nothing is left but a long upload, and report."""
         try:
             self._directory.mkdir(parents=True)
             await self._unless_stopped(turn())
-            await self._execute()
+            await self._execute(leave)
         except Stopped:
             self._failed(self._stop_cause or Cause.CANCELLED, self._stop_message)
         except Exception as error:  # noqa: BLE001 - an attempt that ends unreported would keep its lease for ever
@@ -116,7 +121,7 @@ class Attempt:
             with suppress(OSError):  # other attempts of the run are in it
                 self._directory.parent.rmdir()
 
-    async def _execute(self) -> None:
+    async def _execute(self, leave: Callable[[], Awaitable[None]]) -> None:
         if self.grant.step in CLEANUP_STEPS:
             self._ending.started_at = datetime.now(UTC)
             await self._clean_up()
@@ -133,7 +138,7 @@ class Attempt:
         report = read_report_of(spec_path, end)
         self._ending.message = report.error.traceback if report.error else None
         self._ending.cause = None if report.outcome == "completed" else _CAUSES[report.outcome]
-        self._ending.artifacts = await self._unless_stopped(self._leave(report))
+        self._ending.artifacts = await self._unless_stopped(self._hand_in(report, leave))
 
     def _child_spec(self, spec_path: Path, directory: Path) -> ChildSpec:
         environ = dict(self._workshop.settings.step_environ) | {"OASIS_ANALYSIS_STATUS_URL": self._progress_url}
@@ -176,7 +181,18 @@ class Attempt:
             await asyncio.sleep(self._workshop.settings.stop_grace)
         child.kill()
 
-    async def _leave(self, report: StepReport) -> dict[str, FileRef]:
+    async def _hand_in(self, report: StepReport, leave: Callable[[], Awaitable[None]]) -> dict[str, FileRef]:
+        """Upload what the step has left. Where that takes long, the slot serves the next one meanwhile."""
+        uploading = asyncio.create_task(self._keep(report))
+        try:
+            await asyncio.wait((uploading,), timeout=_UPLOAD_KEEPS_SLOT)
+            if not uploading.done():
+                await leave()
+            return await uploading
+        finally:
+            uploading.cancel()
+
+    async def _keep(self, report: StepReport) -> dict[str, FileRef]:
         """What a failed step had ready is kept too; where that cannot be done, its failure is still the news."""
         try:
             return await self._upload(report)

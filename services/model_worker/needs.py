@@ -20,7 +20,7 @@ _INPUTS = frozenset({"params", "settings_file", "input_file", "output_location"}
 
 NEEDS: Mapping[str, frozenset[str]] = {
     "generate-input": _EXPOSURE,
-    "run-analysis": _INPUTS,
+    "run-analysis": _INPUTS - {"params"},
     "prepare-input-generation-params": _EXPOSURE,
     "pre-analysis-hook": _EXPOSURE | {"params"},
     "prepare-keys-file": _EXPOSURE | {"params"},

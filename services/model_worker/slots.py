@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from shared.core.plan import SlotWeight
 
@@ -14,6 +15,8 @@ class Slots:
         self.total = total
         self._taken: set[int] = set()
         self._exclusive: int | None = None
+        self.leaving = 0
+        """Attempts that have left their slots and still upload."""
         self._changed = asyncio.Condition()
 
     @property
@@ -56,13 +59,40 @@ class Slots:
                 await self._changed.wait_for(lambda: self._taken == {slot})
 
     @asynccontextmanager
-    async def held(self, slot: int) -> AsyncIterator[None]:
-        """Give the slot back at the end, however that comes."""
+    async def held(self, slot: int) -> AsyncIterator["Tenure"]:
+        """Give the slot back at the end, however that comes, or earlier: by leaving it."""
+        tenure = Tenure(self, slot)
         try:
-            yield
+            yield tenure
         finally:
-            async with self._changed:
-                self._taken.discard(slot)
-                if slot == self._exclusive:
-                    self._exclusive = None
-                self._changed.notify_all()
+            if tenure.has_left:
+                self.leaving -= 1
+            else:
+                await self.give_back(slot)
+
+    async def give_back(self, slot: int) -> None:
+        async with self._changed:
+            self._taken.discard(slot)
+            if slot == self._exclusive:
+                self._exclusive = None
+            self._changed.notify_all()
+
+
+@dataclass
+class Tenure:
+    """A slot that is held."""
+
+    slots: Slots
+    slot: int
+    has_left: bool = field(default=False, init=False)
+
+    async def leave(self) -> None:
+        """Give the slot back before the end.
+
+        As many attempts may have left and still upload as there are slots; the next one keeps its slot to its end, so
+        that a slow object store holds the worker up instead of filling its disk.
+        """
+        if not self.has_left and self.slots.leaving < self.slots.total:
+            self.slots.leaving += 1
+            self.has_left = True
+            await self.slots.give_back(self.slot)

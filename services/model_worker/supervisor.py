@@ -19,7 +19,7 @@ from services.model_worker.control import HANDLERS
 from services.model_worker.holdings import Holdings
 from services.model_worker.progress import ProgressServer
 from services.model_worker.room import has_room, wait_for_room
-from services.model_worker.slots import Slots
+from services.model_worker.slots import Slots, Tenure
 from shared import names
 from shared.broker.aio_client import AsyncBroker
 from shared.broker.errors import BrokerError
@@ -142,9 +142,9 @@ class Supervisor:
 
     async def _serve(self, slot: int, attempt: Attempt | None) -> None:
         """Execute an attempt, and what is granted for the slot when it ends, until nothing is."""
-        async with self.slots.held(slot):
+        async with self.slots.held(slot) as tenure:
             while attempt is not None:
-                attempt = await self._execute(attempt, slot)
+                attempt = await self._execute(attempt, tenure)
         await self._consume_while_free()
 
     def _begin(self, grant: Grant) -> Attempt:
@@ -155,11 +155,11 @@ class Supervisor:
         log.info("An attempt begins", extra={"attempt": str(grant.attempt_id), "sub_task": grant.slug})
         return attempt
 
-    async def _execute(self, attempt: Attempt, slot: int) -> Attempt | None:
+    async def _execute(self, attempt: Attempt, tenure: Tenure) -> Attempt | None:
         """Execute, report, and begin what is granted for the slot in answer to the report."""
         attempt_id = attempt.grant.attempt_id
         try:
-            report = await attempt.run(lambda: self.slots.wait_turn(slot))
+            report = await attempt.run(lambda: self.slots.wait_turn(tenure.slot), lambda: self._leave(tenure))
         except Exception:
             log.exception("An attempt ends without a report", extra={"attempt": str(attempt_id)})
             self.holdings.forget(attempt_id)  # renewed no more, it ends as lost
@@ -170,32 +170,39 @@ class Supervisor:
         self._start(attempt.tidy_up(), f"tidy up after {attempt_id}")
         if attempt_id not in self.holdings.running:
             return None
-        return await self._go_on(self.holdings.finish(report), slot)
+        return await self._go_on(self.holdings.finish(report), tenure)
 
-    async def _go_on(self, report: AttemptFinished, slot: int) -> Attempt | None:
+    async def _leave(self, tenure: Tenure) -> None:
+        await tenure.leave()
+        await self._consume_while_free()
+
+    async def _go_on(self, report: AttemptFinished, tenure: Tenure) -> Attempt | None:
         """Report, and claim in the same message for the slot that has become free, without a token.
 
         A claim that waits for its answer keeps no report waiting for long: then the slot waits for a token.
         """
         async with self._claims.turn(within=_REPORT_WAITS) as has_turn:
-            if not has_turn or not self._may_go_on(slot):
+            if not has_turn or not self._may_go_on(tenure):
                 await self._say(report)
                 return None
-            answer = await self._claims.with_report(report, slot)
+            answer = await self._claims.with_report(report, tenure.slot)
             if answer.grant is None:
                 return None
             if self.draining.is_set():
                 self._hand_back(answer.grant)
                 return None
-            await self.slots.go_on(slot, answer.grant.weight)
+            await self.slots.go_on(tenure.slot, answer.grant.weight)
             following = self._begin(answer.grant)
         await self._consume_while_free()
         if answer.token_left:
             self._start(self._remove_token(), "a token too many")
         return following
 
-    def _may_go_on(self, slot: int) -> bool:
-        return not self.draining.is_set() and self.slots.may_go_on(slot) and has_room(self.workshop.directory)
+    def _may_go_on(self, tenure: Tenure) -> bool:
+        """Whether the slot is still this one's and may serve another sub-task."""
+        if tenure.has_left or self.draining.is_set():
+            return False
+        return self.slots.may_go_on(tenure.slot) and has_room(self.workshop.directory)
 
     async def _remove_token(self) -> None:
         """One that is left all the same only leads to a claim that gets nothing."""

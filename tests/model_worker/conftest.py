@@ -72,3 +72,9 @@ def shared_worker(shared_bench: Bench, shared_controller: Controller) -> WorkerP
     worker = shared_bench.start()
     wait_for(lambda: shared_controller.beats, "the first heartbeat")
     return worker
+
+
+@pytest.fixture
+def still(tmp_path: Path) -> Bench:
+    """A bench without a broker: nothing here comes as far as connecting."""
+    return Bench(tmp_path, "amqp://guest:guest@127.0.0.1:1/")

@@ -13,13 +13,16 @@ from services.model_worker.needs import NEEDS, WITH_DATA_FILES
 from services.model_worker.slots import Slots
 from services.model_worker.step_contract import InputFile, ModelPlace, StepContext
 from services.model_worker.steps import settings as settings_of_steps
-from shared.core.plan import RECORDER_QUEUE, SlotWeight, plan_run
+from shared.core.plan import RECORDER_QUEUE, UNDIVIDED_STEPS, SlotWeight, plan_run, plan_undivided
 from shared.core.states import RunKind
 from shared.messages.catalogue import AttemptBeat, AttemptFinished
 
-STEPS_OF_WORKERS = {
-    stage.step for stage in plan_run(RunKind.GENERATE_AND_RUN, "model", 2, 2) if stage.queue != RECORDER_QUEUE
-} - CLEANUP_STEPS
+PLANS = (
+    plan_run(RunKind.GENERATE_AND_RUN, "model", 2, 2),
+    plan_undivided(RunKind.GENERATE_INPUTS, "model"),
+    plan_undivided(RunKind.GENERATE_LOSSES, "model"),
+)
+STEPS_OF_WORKERS = {stage.step for plan in PLANS for stage in plan if stage.queue != RECORDER_QUEUE} - CLEANUP_STEPS
 
 
 async def settled() -> None:
@@ -70,6 +73,31 @@ class TestSlots:
         slots.take(0, SlotWeight.ONE)
         slots.take(1, SlotWeight.ONE)
         await asyncio.wait_for(slots.wait_turn(1), 1)
+
+    async def test_a_slot_comes_back_before_its_end_when_its_holder_leaves(self) -> None:
+        slots = Slots(1)
+        slots.take(0, SlotWeight.ALL)
+        async with slots.held(0) as tenure:
+            await tenure.leave()
+            assert slots.first_free == 0
+            slots.take(0, SlotWeight.ALL)
+            await asyncio.wait_for(slots.wait_turn(0), 1)
+        assert slots.free == 0, "the slot is another's by now"
+
+    async def test_no_more_leave_early_than_there_are_slots(self) -> None:
+        slots = Slots(1)
+        slots.take(0, SlotWeight.ONE)
+        async with slots.held(0) as tenure:
+            await tenure.leave()
+            slots.take(0, SlotWeight.ONE)
+            async with slots.held(0) as next_tenure:
+                await next_tenure.leave()
+                assert slots.free == 0, "the one before still uploads"
+            assert slots.free == 1
+        slots.take(0, SlotWeight.ONE)
+        async with slots.held(0) as tenure:
+            await tenure.leave()
+            assert slots.free == 1
 
     async def test_a_slot_comes_back_when_what_held_it_fails(self) -> None:
         slots = Slots(1)
@@ -143,9 +171,12 @@ class TestNeeds:
 
     def test_a_step_that_follows_the_parameters_of_its_stage_is_given_them(self) -> None:
         without = {step for step, names in NEEDS.items() if "params" not in names}
-        assert without == {"prepare-input-generation-params", "prepare-losses-generation-params"}
+        firsts = {"prepare-input-generation-params", "prepare-losses-generation-params"}
+        assert without == firsts | set(UNDIVIDED_STEPS)
 
-    @pytest.mark.parametrize("step", sorted(step for step in STEPS_OF_WORKERS if "losses" in step))
+    @pytest.mark.parametrize(
+        "step", sorted(step for step in STEPS_OF_WORKERS if "losses" in step or step == "run-analysis")
+    )
     def test_a_loss_step_is_given_the_settings_that_it_places(self, step: str, tmp_path: Path) -> None:
         offered = tmp_path / "settings"
         offered.write_text("{}")

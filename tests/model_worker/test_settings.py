@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -10,12 +9,6 @@ from services.model_worker.memory import MemoryLimit
 from services.model_worker.settings import Settings, without_secrets
 from services.model_worker.watchdog import Patience
 from tests.model_worker.bench import ROOT, Bench
-
-
-@pytest.fixture
-def still(tmp_path: Path) -> Bench:
-    """A bench without a broker: nothing here comes as far as connecting."""
-    return Bench(tmp_path, "amqp://guest:guest@127.0.0.1:1/")
 
 
 def test_the_durations_and_slots_come_from_the_environment(still: Bench) -> None:

@@ -135,6 +135,22 @@ def test_a_truncated_archive_is_an_error_and_leaves_no_directory(tmp_path: Path)
     assert not (tmp_path / "target").exists()
 
 
+def test_an_archive_whose_checksum_is_wrong_is_an_error(tree: Path, tmp_path: Path) -> None:
+    # The mark of the end is the last that a block of 1 MiB holds, so that the members are known without the rest.
+    for path in (tree / "a.txt", tree / "sub" / "b.txt", tree / "link"):
+        path.unlink()
+    (tree / "big").write_bytes(bytes((1 << 20) - 4 * 512))
+    archive = archives.create(tmp_path / "a.tar.gz", tree)
+    content = bytearray(archive.read_bytes())
+    content[-8] ^= 1  # of the CRC, which no reader of members ever comes to
+    archive.write_bytes(content)
+
+    with pytest.raises(ArchiveError, match="CRC"):
+        archives.extract(archive, tmp_path / "target")
+
+    assert not (tmp_path / "target").exists()
+
+
 def test_a_file_that_is_no_archive_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text.tar.gz").write_text("not an archive")
 
@@ -158,8 +174,8 @@ def test_archives_of_chunks_come_together_in_one_directory(tmp_path: Path) -> No
     work = tmp_path / "work"
     work.mkdir()
 
-    for number in (1, 2):
-        archives.extract_into(archives.create(tmp_path / f"w{number}.tar.gz", tmp_path / f"{number}"), work)
+    created = [archives.create(tmp_path / f"w{number}.tar.gz", tmp_path / f"{number}") for number in (1, 2)]
+    archives.extract_into(created, work)
 
     assert sorted(path.name for path in (work / "kat").iterdir()) == ["P1", "P2"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "w1.tar.gz", "w2.tar.gz", "work"]

@@ -1,10 +1,12 @@
 """Archives between sub-tasks: written in a stable order, extracted under a temporary name, trusted in nothing."""
 
 import gzip
+import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +25,7 @@ ADDED_BY_RUN = {"LOSSLINE.added": "run"}
 DEFAULT_LIMIT = 256 * 1024**3
 """Bytes of all members of an archive together."""
 MOST_MEMBERS = 1_000_000
+_BLOCK = 1 << 20
 
 MemberFilter = Callable[[tarfile.TarInfo], tarfile.TarInfo | None]
 
@@ -44,25 +47,31 @@ def extract(archive: Path, target: Path, *, added_by_run: bool = True) -> Path:
     """Make the directory `target` from `archive`; it appears whole or not at all.
 
     With `added_by_run` false, members that an earlier loss run added are left out.
-    Raises ArchiveError when the archive is damaged, a member would land outside, or it would take more room than
+    The archive is read once, from its first byte to its checksum.
+    Raises ArchiveError when it is damaged, a member would land outside, or it would take more room than
     OASIS_WORKER_ARCHIVE_LIMIT or the disk have.
     """
     partial = target.with_name(f".{target.name}.partial")
     partial.mkdir(parents=True)
     try:
-        with tarfile.open(archive) as tar:
-            members = [member for member in _within_limits(tar, partial) if added_by_run or not _was_added(member)]
-            tar.extractall(partial, members, filter=_only_inside)  # noqa: S202  # the filter refuses what escapes
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK) as tar:
+                members = (each for each in _within_limits(tar, partial) if added_by_run or not _was_added(each))
+                tar.extractall(partial, members, filter=_only_inside)  # noqa: S202  # the filter refuses what escapes
+            while stream.read(_BLOCK):  # the checksum comes after what tar reads
+                pass
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ArchiveError(f"The archive {archive.name} cannot be used: {error}") from error
     partial.rename(target)
     return target
 
 
-def extract_into(archive: Path, directory: Path) -> None:
-    """Add the content of `archive` to a directory that may hold files already."""
-    part = extract(archive, directory.with_name(f".{directory.name}.{archive.name}.part"))
-    merge(part, directory)
+def extract_into(archives: Sequence[Path], directory: Path) -> None:
+    """Add the contents of archives, in their order, to a directory that may hold files; extracts them side by side."""
+    parts = [directory.with_name(f".{directory.name}.part-{number}") for number in range(len(archives))]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for part in pool.map(extract, archives, parts):
+            merge(part, directory)
 
 
 def merge(source: Path, target: Path) -> None:

@@ -83,9 +83,9 @@ def process_count(work: Path, chunks: int) -> int:
 def _gather(context: StepContext, run_dir: Path) -> None:
     if not context.chunk_files:
         raise MissingFileError("generate-losses-output was handed no chunks; the losses must be run again.")
-    for files in context.chunk_files:
-        archives.extract_into(files["chunk_work_location"].path, run_dir / run_directory.WORK)
-        archives.extract_into(files["chunk_log_location"].path, run_dir / run_directory.LOG)
+    places = {"chunk_work_location": run_directory.WORK, "chunk_log_location": run_directory.LOG}
+    for name, place in places.items():
+        archives.extract_into([files[name].path for files in context.chunk_files], run_dir / place)
 
 
 def results(context: StepContext, run_dir: Path) -> dict[str, Path]:
