@@ -23,6 +23,7 @@ from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServ
 from services.model_worker.processes.step_codec import RESULT_NAME, StepReport, encode_context, read_report
 from services.model_worker.room import FULL
 from services.model_worker.settings import Settings
+from services.model_worker.shared_trees import SharedTrees
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
 from shared.core.inputs import FileRef
@@ -49,6 +50,11 @@ class Workshop:
     store: ObjectStore
     cache: ObjectCache
     forks: ForkServer
+
+    @property
+    def trees(self) -> SharedTrees:
+        """What their steps have extracted and share."""
+        return SharedTrees(self.directory / "trees")
 
 
 class Stopped(Exception):
@@ -127,7 +133,8 @@ class Attempt:
             await self._clean_up()
             return
         shop = self._workshop
-        context = await self._unless_stopped(fetch(self.grant, self._directory, shop.settings, shop.cache))
+        fetching = fetch(self.grant, self._directory, shop.settings, shop.cache, shop.trees.directory)
+        context = await self._unless_stopped(fetching)
         spec_path = self._directory / "spec.json"
         spec_path.write_bytes(encode_context(context))
         self._ending.started_at = datetime.now(UTC)

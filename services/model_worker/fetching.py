@@ -11,7 +11,9 @@ from shared.core.inputs import FileRef
 from shared.messages.catalogue import Grant
 
 
-async def fetch(grant: Grant, directory: Path, settings: Settings, cache: ObjectCache) -> StepContext:
+async def fetch(
+    grant: Grant, directory: Path, settings: Settings, cache: ObjectCache, trees: Path | None = None
+) -> StepContext:
     """The context of the step, its files linked below `directory`. Raises the store's errors, and OSError."""
     step, inputs = directory / "step", directory / "inputs"
     step.mkdir()
@@ -32,6 +34,7 @@ async def fetch(grant: Grant, directory: Path, settings: Settings, cache: Object
         ),
         data_files=await all_of(cache.link(ref, inputs / f"data-{n}") for n, ref in enumerate(data)),
         reporting_currency=grant.reporting_currency,
+        trees=trees,
         debug=settings.debug,
         keep_local_data=settings.keep_local_data,
     )

@@ -46,6 +46,7 @@ class Settings:
     patience: Patience = field(default_factory=Patience)
     watch_every: float = 1.0
     log_limit: int | None = None
+    keep_trees: float = 600.0
 
     @property
     def queue(self) -> str:

@@ -47,6 +47,8 @@ class StepContext:
     """For the step after a parallel section: artifacts of each chunk, in chunk order."""
     data_files: tuple[InputFile, ...] = ()
     reporting_currency: str | None = None
+    trees: Path | None = None
+    """Where this worker keeps what its attempts extract once and share; see `shared_trees.py`."""
     debug: bool = False
     keep_local_data: bool = False
 

@@ -258,6 +258,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(_FORGET_EVERY)
             await asyncio.to_thread(self.workshop.cache.forget_older_than, self.settings.keep_objects)
+            await asyncio.to_thread(self.workshop.trees.forget_older_than, self.settings.keep_trees)
 
     def _heartbeat(self) -> OutgoingMessage:
         beat = WorkerBeat(

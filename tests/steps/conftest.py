@@ -102,6 +102,7 @@ class LocalRun:
             chunk_files=self.chunk_files,
             data_files=self.data_files,
             reporting_currency=self.reporting_currency,
+            trees=directory.parent / "trees",
         )
         try:
             return self.store(run_in_child(context), number)

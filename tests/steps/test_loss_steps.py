@@ -21,6 +21,10 @@ def extracted(file: InputFile, target: Path) -> Path:
     return target
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
 POST_ANALYSIS = """
 import pathlib
 
@@ -87,6 +91,8 @@ def test_hooks_of_the_losses_run_and_missing_perspectives_are_left_out(small_run
     assert (prepared / "input" / "before.txt").read_text() == "False", "the hook comes before the structures"
     assert {path.name for path in output.glob("*.csv")} == {"gul_S1_melt.csv", "gul_S1_summary-info.csv"}
     assert not any(path.is_symlink() for path in (prepared / "static").iterdir())
+    (tree,) = [path for path in (tmp_path / "worker-0" / "trees").iterdir() if path.is_dir()]
+    assert contents(tree) == contents(prepared), "no kernel and no hook has written to what attempts share"
 
 
 def test_a_failing_kernel_leaves_its_logs(small_run, tmp_path: Path) -> None:

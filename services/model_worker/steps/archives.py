@@ -52,6 +52,7 @@ def extract(archive: Path, target: Path, *, added_by_run: bool = True) -> Path:
     OASIS_WORKER_ARCHIVE_LIMIT or the disk have.
     """
     partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
     partial.mkdir(parents=True)
     try:
         with gzip.open(archive) as stream:

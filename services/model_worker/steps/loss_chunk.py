@@ -20,7 +20,8 @@ def run(context: StepContext) -> StepResult:
     Raises ModelFailedError with the logs when the kernel fails.
     """
     params = loss_params.load(context)
-    run_dir = run_directory.unpack(context.files["run_location"].path, Path(params["model_run_dir"]), params)
+    packed, place = context.files["run_location"].path, Path(params["model_run_dir"])
+    run_dir = run_directory.unpack(packed, place, params, context.trees)
     division = divide(context.chunk or 0, context.chunks or 1, params.get("kernel_num_processes", ALL_CORES))
     params |= division | {"analysis_settings_json": str(settled_settings(run_dir))}
     number = (context.chunk or 0) + 1

@@ -45,7 +45,8 @@ def run(context: StepContext) -> StepResult:
     Raises ModelFailedError with the tables and logs that there are when the kernel or the hook fails.
     """
     params = loss_params.load(context)
-    run_dir = run_directory.unpack(context.files["run_location"].path, Path(params["model_run_dir"]), params)
+    packed, place = context.files["run_location"].path, Path(params["model_run_dir"])
+    run_dir = run_directory.unpack(packed, place, params, context.trees)
     _gather(context, run_dir)
     params |= {
         "analysis_settings_json": str(settled_settings(run_dir)),

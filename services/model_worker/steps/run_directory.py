@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from services.model_worker.shared_trees import SharedTrees
+
 from . import archives, settings
 
 INPUT, STATIC, WORK, LOG, OUTPUT = "input", "static", "work", "log", "output"
@@ -27,9 +29,15 @@ def pack(run: Path, archive: Path) -> Path:
     return archives.create(archive, run, keep=partial(_portable, run))
 
 
-def unpack(archive: Path, run: Path, params: dict[str, Any]) -> Path:
-    """Make the run directory `run` from `archive`, with the model data and data files of this attempt."""
-    archives.extract(archive, run)
+def unpack(archive: Path, run: Path, params: dict[str, Any], trees: Path | None = None) -> Path:
+    """Make the run directory `run` from `archive`, with the model data and data files of this attempt.
+
+    With a folder for `trees`, the archive is extracted there once for all attempts, and its inputs are linked.
+    """
+    if trees is None:
+        archives.extract(archive, run)
+    else:
+        SharedTrees(trees).link(archive.name, partial(archives.extract, archive), run, shared={INPUT})
     for name in NEEDED_EMPTY:
         (run / name).mkdir(exist_ok=True)
     link_data(run, params)
