@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +17,10 @@ from services.model_worker.processes.registry import REGISTRY, REGISTRY_VARIABLE
 from services.model_worker.run_directory import own_directory
 from services.model_worker.settings import Settings
 from services.model_worker.supervisor import Supervisor
+from services.model_worker.warm.clients import install_clients
+from services.model_worker.warm.environment import CLIENTS_VARIABLE
+from services.model_worker.warm.loading import LOAD
+from services.model_worker.warm.programs import installed_names
 from shared import names
 from shared.broker.aio_client import AsyncBroker
 from shared.broker.errors import BrokerError
@@ -54,6 +59,7 @@ async def work(settings: Settings, registration: RegisterModel) -> int:
         own_directory(settings.base_directory, settings.queue, keep=settings.keep_local_data) as directory,
         open_object_store(settings.store) as store,
     ):
+        settings = with_warm_programs(settings, directory)
         async with (
             ForkServer(preload_of(settings), base_directory=directory, environ=settings.step_environ) as forks,
             AsyncBroker(settings.broker, f"worker-{worker_id}") as broker,
@@ -75,8 +81,17 @@ async def work(settings: Settings, registration: RegisterModel) -> int:
 
 
 def preload_of(settings: Settings) -> tuple[str, ...]:
-    """What the fork server imports: the steps, and what runs them."""
-    return settings.step_environ.get(REGISTRY_VARIABLE, REGISTRY), "services.model_worker.processes.step_runner"
+    """What the fork server imports: the steps, what runs them, and the programs of oasislmf."""
+    steps = settings.step_environ.get(REGISTRY_VARIABLE, REGISTRY), "services.model_worker.processes.step_runner"
+    return (*steps, LOAD) if CLIENTS_VARIABLE in settings.step_environ else steps
+
+
+def with_warm_programs(settings: Settings, directory: Path) -> Settings:
+    """The settings with the clients of warm programs, made below `directory`, unless that is turned off."""
+    if not settings.warm_programs or REGISTRY_VARIABLE in settings.step_environ:
+        return settings
+    clients = install_clients(directory / "programs", installed_names())
+    return replace(settings, step_environ={**settings.step_environ, CLIENTS_VARIABLE: str(clients)})
 
 
 def tell_launcher(path: str | None, worker_id: str) -> None:

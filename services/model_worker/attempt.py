@@ -19,7 +19,15 @@ from services.model_worker.kernel_kills import KernelKills, kill_count
 from services.model_worker.log_limits import shortened
 from services.model_worker.memory import kernel_message
 from services.model_worker.objects import ObjectCache, all_of
-from services.model_worker.processes import Child, ChildEnd, ChildSpec, ForkServer, ProcessesError, StepReportError
+from services.model_worker.processes import (
+    Child,
+    ChildEnd,
+    ChildSpec,
+    ForkServer,
+    ProcessesError,
+    ProgramsLostError,
+    StepReportError,
+)
 from services.model_worker.processes.step_codec import RESULT_NAME, StepReport, encode_context, read_report
 from services.model_worker.room import FULL
 from services.model_worker.settings import Settings
@@ -142,6 +150,8 @@ class Attempt:
         async with self._log.uploading(shop.settings.log_every):
             end = self._ending.end = await self._follow(child)
         self._raise_if_stopped()
+        if end.lost_programs:
+            raise ProgramsLostError
         report = read_report_of(spec_path, end)
         self._ending.message = report.error.traceback if report.error else None
         self._ending.cause = None if report.outcome == "completed" else _CAUSES[report.outcome]
@@ -278,6 +288,8 @@ def meaning_of(error: Exception) -> tuple[Cause, str]:
         return Cause.STORAGE, str(error)
     if isinstance(error, OSError) and error.errno in FULL:
         return Cause.STORAGE, f"the worker's disk is full: {error}"
+    if isinstance(error, ProgramsLostError):
+        return Cause.LOST, str(error)
     if isinstance(error, ProcessesError | OSError):
         return Cause.MODEL_ERROR, str(error)
     log.error("An attempt failed in the worker itself", exc_info=error)

@@ -34,6 +34,7 @@ class Settings:
     keep_local_data: bool = False
     keep_remote_data: bool = False
     debug: bool = False
+    warm_programs: bool = True
     health_port: int = 0
     beat_every: float = 2.0
     claim_again_after: float = 2.0
@@ -74,6 +75,7 @@ class Settings:
             keep_local_data=options.flag("KEEP_LOCAL_DATA", default=False),
             keep_remote_data=options.flag("KEEP_REMOTE_DATA", default=False),
             debug=options.flag("DEBUG", default=False),
+            warm_programs=options.flag("WARM_PROGRAMS", default=True),
             health_port=options.integer("HEALTH_PORT", 0),
             stop_grace=options.seconds("STOP_GRACE", 5.0),
             drain_for=options.seconds("DRAIN_FOR", 30.0),

@@ -51,6 +51,8 @@ class ChildEnd:
     """Bytes: the largest resident set of any one process of the attempt, with what it shares with the fork server."""
     killed_descendants: int = 0
     """Processes that the step had left running, and that were killed."""
+    lost_programs: bool = False
+    """Warm programs of the attempt died half done, with the server that had forked them (see warm/leash.py)."""
     lost_guardian: bool = False
     """The guardian was killed: nothing is known but that the attempt's processes are dead (`signal` says SIGKILL)."""
 

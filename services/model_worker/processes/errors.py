@@ -4,6 +4,7 @@ ProcessesError
 ├── ForkServerFailedError   the fork server could not import what it preloads; retrying rarely helps
 ├── ForkServerDiedError     the fork server ended under a request, three times in a row; retryable
 ├── StartRefusedError       the fork server or the guardian could not fork; `reason` holds the traceback; retryable
+├── ProgramsLostError       warm programs died with the server that had forked them; retryable
 ├── StepReportError         result.json is missing or unreadable
 └── SweepFailedError        processes of an earlier worker do not die
 """
@@ -37,6 +38,10 @@ class StartRefusedError(ProcessesError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"{type(self).__doc__}\n{reason}")
         self.reason = reason
+
+
+class ProgramsLostError(ProcessesError):
+    """Warm programs of the attempt died with their server: look for a SIGKILL (out of memory?); it is tried again."""
 
 
 class StepReportError(ProcessesError):

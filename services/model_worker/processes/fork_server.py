@@ -1,6 +1,6 @@
 """The fork server's program: import what steps need, then fork a guardian per request. Single-threaded, and it must be.
 
-    python -m services.model_worker.processes.fork_server <socket> <supervisor's pid> <module>…
+    python -m services.model_worker.processes.fork_server <socket> <supervisor's pid> <module[:function]>… <room>
 
 A request on the socket is one byte with four descriptors: the specification (a memory file), the lifeline, the output
 and the status pipe. There is no answer: the guardian speaks for itself on the status pipe. The end of the socket ends
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
     Leaves by os._exit: exit handlers of what was imported take time and mean nothing here.
     """
-    descriptor, parent, *preload = arguments
+    descriptor, parent, *preload = arguments[:-1]  # the last is room for what programs show as theirs
     _belong_to(int(parent))
     with socket.socket(fileno=int(descriptor)) as supervisor:
         os.set_inheritable(supervisor.fileno(), False)
@@ -64,8 +64,11 @@ def _belong_to(parent: int) -> None:
 def _preload(modules: Sequence[str]) -> Ready | Failed:
     began = time.monotonic()
     for module in modules:
+        name, _, function = module.partition(":")
         try:
-            importlib.import_module(module)
+            imported = importlib.import_module(name)
+            if function:
+                getattr(imported, function)()
         except Exception:  # noqa: BLE001 model code may raise anything; the supervisor gets the whole of it
             return Failed(f"Importing {module} failed.\n{traceback.format_exc()}")
     names = proc.threads()

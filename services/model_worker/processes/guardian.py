@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import traceback
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -27,6 +28,7 @@ from services.model_worker.processes.markers import stamp_attempt
 from services.model_worker.processes.proc import open_descriptors
 from services.model_worker.processes.reaper import Reaper, signal_descendants
 from services.model_worker.processes.step_process import become_step
+from services.model_worker.warm.leash import Leash
 
 _IGNORED = (
     signal.SIGTERM,
@@ -65,17 +67,21 @@ def _guard(spec: ChildSpec, descriptors: Descriptors) -> None:
     _become_guardian(spec)
     wake = _wake_on_child()
     gate, opener = os.pipe()
+    leash, leashed = os.pipe()
     step = os.fork()
     if step == 0:
-        become_step(spec, output=descriptors.output, gate=gate, inherited=(*vars(descriptors).values(), *wake, opener))
+        ours = (*vars(descriptors).values(), *wake, opener, leash)
+        become_step(spec, output=descriptors.output, gate=gate, leash=leashed, inherited=ours)
     os.close(gate)
     _say(descriptors.status, Started(guardian_pid=os.getpid(), pid=step))
     os.write(opener, b"1")
-    _keep_only(descriptors.lifeline, descriptors.status, *wake)
-    reaper = Reaper(step)
-    _watch(reaper, descriptors.lifeline, wake[0])
+    _keep_only(descriptors.lifeline, descriptors.status, leash, *wake)
+    os.set_blocking(leash, False)
+    reaper, programs = Reaper(step), Leash()
+    _watch(reaper, programs, descriptors.lifeline, leash, wake[0])
+    _hear(programs, leash)
     killed = reaper.kill_the_rest()
-    _say(descriptors.status, _end(reaper, killed))
+    _say(descriptors.status, _end(reaper, programs, killed - {programs.pid}))
 
 
 def _become_guardian(spec: ChildSpec) -> None:
@@ -108,34 +114,54 @@ def _keep_only(*kept: int) -> None:
                 os.close(descriptor)
 
 
-def _watch(reaper: Reaper, lifeline: int, wake: int) -> None:
+def _watch(reaper: Reaper, programs: Leash, lifeline: int, leash: int, wake: int) -> None:
     """Obey the lifeline until the step process has ended."""
     poller = select.poll()
-    poller.register(lifeline, select.POLLIN)
-    poller.register(wake, select.POLLIN)
+    for descriptor in (lifeline, leash, wake):
+        poller.register(descriptor, select.POLLIN)
     while reaper.step_status is None:
         readable = {descriptor for descriptor, _ in poller.poll()}
-        if lifeline in readable and not _obey(os.read(lifeline, 64)):
-            poller.unregister(lifeline)
+        if lifeline in readable:
+            killed, goes_on = _obey(os.read(lifeline, 64))
+            programs.killed = programs.killed or killed
+            if not goes_on:
+                poller.unregister(lifeline)
+        if leash in readable:
+            _hear(programs, leash)
+            if programs.dead:
+                poller.unregister(leash)
+            if programs.lost:
+                signal_descendants(signal.SIGKILL)
         if wake in readable:
             os.read(wake, 4096)
         reaper.collect()
 
 
-def _obey(commands: bytes) -> bool:
-    """Carry out what the supervisor wrote; False at the end of the pipe, which kills like a command."""
-    only_terminate = commands and not commands.strip(TERMINATE)
-    signal_descendants(signal.SIGTERM if only_terminate else signal.SIGKILL)
-    return bool(commands)
+def _hear(programs: Leash, leash: int) -> None:
+    """What the program server has said, to the last word."""
+    with suppress(BlockingIOError):
+        while not programs.dead:
+            programs.feed(os.read(leash, 4096))
 
 
-def _end(reaper: Reaper, killed: int) -> ChildEnd:
+def _obey(commands: bytes) -> tuple[bool, bool]:
+    """Carry out what the supervisor wrote: whether that killed, and whether more may come.
+
+    The end of the pipe kills like a command.
+    """
+    kills = not commands or bool(commands.strip(TERMINATE))
+    signal_descendants(signal.SIGKILL if kills else signal.SIGTERM)
+    return kills, bool(commands)
+
+
+def _end(reaper: Reaper, programs: Leash, killed: Collection[int | None]) -> ChildEnd:
     code = os.waitstatus_to_exitcode(reaper.step_status or 0)
     return ChildEnd(
         exit_status=code if code >= 0 else None,
         signal=-code if code < 0 else None,
         peak_memory=reaper.peak_memory,
-        killed_descendants=killed,
+        killed_descendants=len(killed),
+        lost_programs=programs.lost,
     )
 
 

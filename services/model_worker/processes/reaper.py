@@ -49,8 +49,8 @@ class Reaper:
             if pid == self._step:
                 self.step_status = status
 
-    def kill_the_rest(self) -> int:
-        """SIGKILL until no descendant is left; returns how many there were.
+    def kill_the_rest(self) -> set[int]:
+        """SIGKILL until no descendant is left; returns those that were.
 
         Whoever loses its parent comes to the calling process, so "no child left" means "no descendant left". A
         process that waits for a dead device cannot be killed, and this waits for it.
@@ -61,4 +61,4 @@ class Reaper:
             killed |= signal_descendants(signal.SIGKILL)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-        return len(killed)
+        return killed

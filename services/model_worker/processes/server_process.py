@@ -13,20 +13,14 @@ from typing import Self
 from services.model_worker.processes.contract import Failed, Ready, decode_message, server_arguments
 from services.model_worker.processes.errors import ForkServerDiedError, ForkServerFailedError
 from services.model_worker.processes.pipes import read_line, send_descriptors
+from services.model_worker.warm.environment import CHOSEN
+from services.model_worker.warm.title import ROOM
 
 LOGGER = logging.getLogger(__name__)
 
 _PROGRAM = "services.model_worker.processes.fork_server"
 _PATIENCE = 5.0
 _STDERR = 2
-
-SINGLE_THREADED = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
-"""Libraries that start threads when they are loaded: OpenBLAS, MKL, OpenMP and pyarrow's allocator."""
 
 
 class ServerProcess:
@@ -98,10 +92,10 @@ class ServerProcess:
 async def _spawn(theirs: socket.socket, preload: Sequence[str], environ: Mapping[str, str]) -> Process:
     arguments = server_arguments(theirs.fileno(), os.getpid(), preload)
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", _PROGRAM, *arguments),
+        *(sys.executable, "-m", _PROGRAM, *arguments, ROOM),
         stdin=DEVNULL,
         stdout=_STDERR,
-        env={**environ, **SINGLE_THREADED},
+        env={**environ, **CHOSEN},
         pass_fds=(theirs.fileno(),),
         start_new_session=True,  # a Ctrl-C at the supervisor's terminal is the supervisor's to answer
     )

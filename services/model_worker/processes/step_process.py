@@ -16,13 +16,16 @@ from typing import NoReturn, TextIO, cast
 
 from services.model_worker.processes import prctl
 from services.model_worker.processes.contract import ChildSpec
+from services.model_worker.warm.program_server import clients_of, start_program_server
+from services.model_worker.warm.warm_process import here
 
 _KILL_ME_FIRST = 500
 """oom_score_adj of steps: the kernel, short of memory, takes a step rather than its guardian or the supervisor."""
 
 
-def become_step(spec: ChildSpec, *, output: int, gate: int, inherited: Iterable[int]) -> NoReturn:
-    """Never returns. A byte comes out of `gate` once the guardian has told the supervisor of this process.
+def become_step(spec: ChildSpec, *, output: int, gate: int, leash: int, inherited: Iterable[int]) -> NoReturn:
+    """Never returns. A byte comes out of `gate` once the guardian has told the supervisor of this process; `leash` is
+    for the program server.
 
     `inherited` are descriptors of the guardian that must have no copy here, the other end of the gate among them.
 
@@ -35,6 +38,7 @@ def become_step(spec: ChildSpec, *, output: int, gate: int, inherited: Iterable[
         _close(inherited)
         _die_with_guardian(gate)
         _look_fresh(spec)
+        _start_warm_programs(leash)
         status = _call(spec)
     except BaseException:  # noqa: BLE001 nothing may unwind into the guardian, of which this process is a copy
         traceback.print_exc()
@@ -87,6 +91,13 @@ def _look_fresh(spec: ChildSpec) -> None:
     gc.enable()
     faulthandler.enable()
     _reseed()
+
+
+def _start_warm_programs(leash: int) -> None:
+    warm, clients = here(), clients_of(os.environ)
+    if warm is not None and clients is not None:
+        os.environ.update(start_program_server(warm, clients, os.environ.get("PATH", os.defpath), leash))
+    os.close(leash)
 
 
 def _reset_signals() -> None:
