@@ -58,7 +58,7 @@ def become_program(
     except BaseException:  # noqa: BLE001 - nothing may unwind into the server, of which this process is a copy
         _tell(server_log)
         os._exit(1)
-    run_and_end(program.code, sys.modules["__main__"].__dict__)
+    run_and_end(program.code, sys.modules["__main__"].__dict__, warm.at_end)
 
 
 def _belong_to(server: int) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType, TracebackType
 from typing import Any, NoReturn
 
@@ -16,11 +17,15 @@ _FLUSH_FAILED = 120
 """Python's exit status when standard output cannot be flushed."""
 
 
-def run_and_end(code: CodeType, namespace: dict[str, Any]) -> NoReturn:
-    """Run a module's code and leave the process with its exit status, or by the signal of a KeyboardInterrupt."""
+def run_and_end(code: CodeType, namespace: dict[str, Any], last: Callable[[], None]) -> NoReturn:
+    """Run a module's code and leave the process with its exit status, or by the signal of a KeyboardInterrupt.
+
+    `last` is called when all that the program has to say is said.
+    """
     status = 1
     try:
         status = _run(code, namespace)
+        last()
     finally:
         os._exit(status & 0xFF)
 

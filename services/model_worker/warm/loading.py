@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import ItemsView, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from services.model_worker.processes import proc
 from services.model_worker.warm.environment import without_chosen
+from services.model_worker.warm.kernels import Kernels, notes_directory
 from services.model_worker.warm.programs import Program, installed_programs, scripts_directory
-from services.model_worker.warm.warm_process import WarmProcess, become
+from services.model_worker.warm.warm_process import WarmProcess, become, here
 
 LOAD = "services.model_worker.warm.loading:load"
 """For the fork server's preload."""
@@ -22,6 +24,11 @@ log = logging.getLogger(__name__)
 def load() -> None:
     """Become the warm process of the programs that are installed."""
     become_warm(scripts_directory(), installed_programs())
+    warm, notes = here(), notes_directory(os.environ)
+    if warm is not None and notes is not None:
+        kernels = Kernels(notes)
+        kernels.load()
+        become(replace(warm, at_end=kernels.note))
 
 
 def become_warm(scripts: Path, installed: Iterable[Program]) -> None:

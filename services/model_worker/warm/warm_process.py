@@ -1,7 +1,7 @@
 """What the warm process knows of itself once it has loaded the programs; its forks inherit it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class WarmProcess:
     read_at_import: frozenset[str]
     module_path: tuple[str, ...]
     """sys.path without its first entry, which is each program's own directory."""
+    at_end: Callable[[], None] = lambda: None
+    """What a program does last."""
 
     def serves(self, request: Request) -> Program | None:
         """The program of a call; None if a plain start might be another program than a fork."""
