@@ -133,12 +133,16 @@ def is_interrupted() -> None:
 
 def counts_itself() -> None:
     """One line more in a file, at the very beginning."""
-    with Path(sys.argv[2]).open("a") as file:
-        file.write("once\n")
+    with Path(sys.argv[2]).open("ab", buffering=0) as file:
+        file.write(b"once\n")
 
 
 def tells_parent() -> None:
     sys.stdout.write(Path(f"/proc/{os.getppid()}/comm").read_text())
+
+
+def tells_server() -> None:
+    sys.stdout.write(f"{os.getppid()}\n")
 
 
 def finds_first() -> None:

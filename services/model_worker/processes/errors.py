@@ -6,6 +6,7 @@ ProcessesError
 ├── StartRefusedError       the fork server or the guardian could not fork; `reason` holds the traceback; retryable
 ├── ProgramsLostError       warm programs died with the server that had forked them; retryable
 ├── StepReportError         result.json is missing or unreadable
+├── UnfitToFork             warm programs left something in the fork server; it starts anew without them
 └── SweepFailedError        processes of an earlier worker do not die
 """
 
@@ -50,6 +51,14 @@ class StepReportError(ProcessesError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}. {type(self).__doc__}")
         self.path = path
+
+
+class UnfitToFork(ProcessesError):
+    """Loading the programs left something that a fork cannot have: they are started plain until that is mended."""
+
+    def __init__(self, left: str) -> None:
+        super().__init__(f"{type(self).__doc__} {left}")
+        self.left = left
 
 
 class SweepFailedError(ProcessesError):

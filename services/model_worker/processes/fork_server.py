@@ -29,6 +29,7 @@ from services.model_worker.processes.contract import (
     encode_message,
 )
 from services.model_worker.processes.guardian import Descriptors, guard
+from services.model_worker.warm.leftovers import low_descriptors_taken
 
 _DESCRIPTORS = 4
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     _belong_to(int(parent))
     with socket.socket(fileno=int(descriptor)) as supervisor:
         os.set_inheritable(supervisor.fileno(), False)
-        answer = _preload(preload)
+        with low_descriptors_taken():
+            answer = _preload(preload)
         with suppress(ConnectionError):
             supervisor.sendall(encode_message(answer))
         if isinstance(answer, Ready):
@@ -69,7 +71,9 @@ def _preload(modules: Sequence[str]) -> Ready | Failed:
             imported = importlib.import_module(name)
             if function:
                 getattr(imported, function)()
-        except Exception:  # noqa: BLE001 model code may raise anything; the supervisor gets the whole of it
+        except Exception as error:  # noqa: BLE001 model code may raise anything; the supervisor gets the whole of it
+            if function:
+                _start_anew_without(module, error)
             return Failed(f"Importing {module} failed.\n{traceback.format_exc()}")
     names = proc.threads()
     if len(names) > 1:
@@ -82,6 +86,17 @@ def _preload(modules: Sequence[str]) -> Ready | Failed:
     gc.freeze()
     gc.disable()
     return Ready(pid=os.getpid(), seconds=time.monotonic() - began)
+
+
+def _start_anew_without(function: str, error: Exception) -> NoReturn:
+    """The same process, with nothing of what was imported; its socket and its parent are those that it had.
+
+    What a function prepares only makes steps faster: they are served without it.
+    """
+    sys.stderr.write(f"The fork server goes on without {function}: {error!r}\n")
+    arguments = [argument for argument in sys.orig_argv if argument != function]
+    os.set_inheritable(int(sys.argv[1]), True)
+    os.execv(sys.executable, arguments)  # noqa: S606 - no shell is wanted
 
 
 def _serve(supervisor: socket.socket) -> None:

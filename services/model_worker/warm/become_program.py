@@ -47,7 +47,7 @@ def become_program(
     server_log = os.dup(2)
     try:
         _belong_to(server)
-        connection, directory, server_log = _take_descriptors(inherited, server_log)
+        connection, directory, server_log = _take_descriptors(inherited, server_log, warm.descriptors)
         _take_place(request, directory, client)
         _take_limits(client)
         _reset_signals(request)
@@ -75,14 +75,14 @@ def _tell(server_log: int) -> None:
         os.write(server_log, f"A program is started plain.\n{traceback.format_exc()}".encode())
 
 
-def _take_descriptors(inherited: Inherited, server_log: int) -> tuple[int, int, int]:
-    """Exactly the client's descriptors under its numbers, and three of ours above all of them; nothing else is open."""
+def _take_descriptors(inherited: Inherited, server_log: int, files: frozenset[int]) -> tuple[int, int, int]:
+    """Exactly the client's descriptors under its numbers, with three of ours above them and the files of libraries."""
     base = max((2, *inherited.targets)) + 1
     connection = fcntl.fcntl(inherited.connection, fcntl.F_DUPFD_CLOEXEC, base)
     directory = fcntl.fcntl(inherited.directory, fcntl.F_DUPFD_CLOEXEC, base)
     telling = fcntl.fcntl(server_log, fcntl.F_DUPFD_CLOEXEC, base)
     moved = {number: fcntl.fcntl(here, fcntl.F_DUPFD_CLOEXEC, base) for number, here in inherited.targets.items()}
-    kept = {connection, directory, telling, *moved.values()}
+    kept = {connection, directory, telling, *moved.values(), *files}
     for descriptor in proc.open_descriptors():
         if descriptor not in kept:
             with suppress(OSError):  # that of the listing itself

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from services.model_worker.processes import proc
+from services.model_worker.processes.errors import UnfitToFork
 from services.model_worker.warm.environment import without_chosen
 from services.model_worker.warm.kernels import Kernels, notes_directory
+from services.model_worker.warm.leftovers import Leftovers, forget_warnings, kept_descriptors
 from services.model_worker.warm.programs import Program, installed_programs, scripts_directory
 from services.model_worker.warm.warm_process import WarmProcess, become, here
 
@@ -22,13 +24,19 @@ log = logging.getLogger(__name__)
 
 
 def load() -> None:
-    """Become the warm process of the programs that are installed."""
+    """Become the warm process of the programs that are installed.
+
+    Raises UnfitToFork for what is left behind that a fork cannot have.
+    """
+    before = Leftovers.now()
     become_warm(scripts_directory(), installed_programs())
     warm, notes = here(), notes_directory(os.environ)
     if warm is not None and notes is not None:
         kernels = Kernels(notes)
         kernels.load()
         become(replace(warm, at_end=kernels.note))
+    if left := Leftovers.now().since(before):
+        raise UnfitToFork(left)
 
 
 def become_warm(scripts: Path, installed: Iterable[Program]) -> None:
@@ -36,6 +44,8 @@ def become_warm(scripts: Path, installed: Iterable[Program]) -> None:
     started_with = _started_with()
     with environment_reads() as read:
         programs = {program.name: program for program in installed if _imported(program)}
+    logging.captureWarnings(False)
+    forget_warnings()
     become(
         WarmProcess(
             programs=programs,
@@ -44,6 +54,7 @@ def become_warm(scripts: Path, installed: Iterable[Program]) -> None:
             coerced_locale=None if "LC_CTYPE" in started_with else os.environ.get("LC_CTYPE"),
             read_at_import=frozenset(read),
             module_path=tuple(sys.path[1:]),
+            descriptors=kept_descriptors(),
         )
     )
 

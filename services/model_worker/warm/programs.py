@@ -8,6 +8,8 @@ from pathlib import Path
 from types import CodeType
 
 PACKAGE = "oasislmf"
+NOT_SERVED = frozenset({PACKAGE})
+"""The command itself is started plain: it lives for minutes, imports models, and steps call its functions instead."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ def compiled(script: Path, module: str) -> Program:
 
 def _entry_points() -> Iterable[EntryPoint]:
     try:
-        return distribution(PACKAGE).entry_points.select(group="console_scripts")
+        points = distribution(PACKAGE).entry_points.select(group="console_scripts")
     except PackageNotFoundError:
         return ()
+    return [point for point in points if point.name not in NOT_SERVED]
 
 
 def _is_ours(script: Path) -> bool:

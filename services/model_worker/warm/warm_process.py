@@ -24,6 +24,8 @@ class WarmProcess:
     read_at_import: frozenset[str]
     module_path: tuple[str, ...]
     """sys.path without its first entry, which is each program's own directory."""
+    descriptors: frozenset[int] = frozenset()
+    """Of files that libraries keep open."""
     at_end: Callable[[], None] = lambda: None
     """What a program does last."""
 
@@ -31,7 +33,9 @@ class WarmProcess:
         """The program of a call; None if a plain start might be another program than a fork."""
         program = self.programs.get(request.program)
         caller = {os.fsdecode(name): os.fsdecode(value) for name, value in request.environ.items()}
-        if program is None or differing(caller, self.started_with, self.read_at_import):
+        if program is None or not self.descriptors.isdisjoint(request.targets):
+            return None
+        if differing(caller, self.started_with, self.read_at_import):
             return None
         return program
 
