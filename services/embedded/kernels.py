@@ -1,11 +1,13 @@
 """Compiled kernels: the first run on a machine compiles them, once, into a folder that is kept."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,19 +33,44 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
     marker = cache / f"warm-{_installation()}"
     if marker.exists():
         return False
-    cache.mkdir(parents=True, exist_ok=True)
-    log_path = cache / "warmup.log"
     began = time.monotonic()
+    with _sole_compiler(cache, lambda: waiting(time.monotonic() - began)):
+        if marker.exists():  # by another command, for which this one has waited
+            return False
+        _compile(cache, lambda: waiting(time.monotonic() - began))
+        marker.touch()
+    return True
+
+
+@contextmanager
+def _sole_compiler(cache: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Two that write numba's cache at a time do the work twice, and can spoil each other's index. Ends with the process."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".compiling").open("wb") as lock:
+        while not _taken(lock.fileno()):
+            waiting()
+            time.sleep(0.5)
+        yield
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _compile(cache: Path, waiting: Callable[[], None]) -> None:
+    log_path = cache / "warmup.log"
     with log_path.open("wb") as log, _warmup(cache, log.fileno()) as process:
         try:
             while not _ended(process):
-                waiting(time.monotonic() - began)
+                waiting()
         finally:
             process.kill()
     if process.returncode != 0:
         raise WarmupFailed(f"`oasislmf warmup` ended with status {process.returncode}; its output is in {log_path}.")
-    marker.touch()
-    return True
 
 
 def _installation() -> str:
