@@ -18,8 +18,7 @@ from services.model_worker.processes import ChildSpec, ForkServer
 from services.model_worker.processes.step_codec import encode_context, read_report
 from services.model_worker.step_contract import InputFile, StepContext
 from services.model_worker.warm.clients import install_clients
-from services.model_worker.warm.environment import CLIENTS_VARIABLE
-from services.model_worker.warm.loading import LOAD
+from services.model_worker.warm.environment import CLIENTS_VARIABLE, LOAD
 from services.model_worker.warm.programs import installed_names
 
 _STEPS = ("services.model_worker.steps.registry", "services.model_worker.processes.step_runner", __name__)

@@ -44,7 +44,7 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
 
 @contextmanager
 def _sole_compiler(cache: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Two that write numba's cache at a time do the work twice, and can spoil each other's index. Ends with the process."""
+    """Two that write numba's cache at a time do the work twice, and can spoil each other's index."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".compiling").open("wb") as lock:
         while not _taken(lock.fileno()):

@@ -18,8 +18,7 @@ from services.model_worker.run_directory import own_directory
 from services.model_worker.settings import Settings
 from services.model_worker.supervisor import Supervisor
 from services.model_worker.warm.clients import install_clients
-from services.model_worker.warm.environment import CLIENTS_VARIABLE
-from services.model_worker.warm.loading import LOAD
+from services.model_worker.warm.environment import CLIENTS_VARIABLE, LOAD
 from services.model_worker.warm.programs import installed_names
 from shared import names
 from shared.broker.aio_client import AsyncBroker

@@ -57,6 +57,12 @@ class Place:
         return Outcome(lines, await child.wait())
 
 
+@pytest.fixture
+def place_type() -> type[Place]:
+    """For a worker of other programs."""
+    return Place
+
+
 @pytest.fixture(params=["C", "Python"])
 def language(request: pytest.FixtureRequest) -> str:
     """Of the client: each test that uses it runs twice."""

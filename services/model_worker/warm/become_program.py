@@ -24,7 +24,7 @@ from services.model_worker.warm.exit_handlers import forget_exit_handlers
 from services.model_worker.warm.programs import Program
 from services.model_worker.warm.request import FORKED, Request
 from services.model_worker.warm.title import show_arguments
-from services.model_worker.warm.warm_process import WarmProcess
+from services.model_worker.warm.warm_process import WarmProcess, name_parsers
 
 _OUR_PACKAGES = ("services", "shared")
 _LIMITS = tuple({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")})
@@ -141,6 +141,7 @@ def _look_fresh(warm: WarmProcess, program: Program, request: Request) -> None:
     sys.argv = [str(program.script), *arguments]
     sys.orig_argv = [sys.executable, str(program.script), *arguments]
     sys.path[:] = [str(program.script.parent), *warm.module_path]
+    name_parsers(program)
     streams.open_standard_streams()
     forget_exit_handlers()
     _forget_our_modules()

@@ -8,6 +8,9 @@ ADDRESS_VARIABLE = "LOSSLINE_WARM"
 CLIENTS_VARIABLE = "LOSSLINE_WARM_CLIENTS"
 """Their directory, for steps."""
 
+LOAD = "services.model_worker.warm.loading:load"
+"""What the fork server calls to become the warm process."""
+
 PREFIXES = (
     "PYTHON", "NUMBA_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "BLIS_", "ARROW_", "JE_", "MIMALLOC_", "MALLOC_",
     "NPY_", "LD_", "GLIBC_", "LC_",

@@ -15,10 +15,7 @@ from services.model_worker.warm.environment import without_chosen
 from services.model_worker.warm.kernels import Kernels, notes_directory
 from services.model_worker.warm.leftovers import Leftovers, forget_warnings, kept_descriptors
 from services.model_worker.warm.programs import Program, installed_programs, scripts_directory
-from services.model_worker.warm.warm_process import WarmProcess, become, here
-
-LOAD = "services.model_worker.warm.loading:load"
-"""For the fork server's preload."""
+from services.model_worker.warm.warm_process import UNNAMED, WarmProcess, become, here
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +57,7 @@ def become_warm(scripts: Path, installed: Iterable[Program]) -> None:
 
 
 def _imported(program: Program) -> bool:
-    ours, sys.argv = sys.argv, [str(program.script)]  # parsers that are made at import take their name from here
+    ours, sys.argv = sys.argv, [UNNAMED]
     try:
         importlib.import_module(program.module)
     except Exception as error:  # noqa: BLE001 - whatever it is, the plain program will say it to its caller

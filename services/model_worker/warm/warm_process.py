@@ -1,6 +1,8 @@
 """What the warm process knows of itself once it has loaded the programs; its forks inherit it."""
 
 import os
+import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,16 @@ from pathlib import Path
 from services.model_worker.warm.environment import differing
 from services.model_worker.warm.programs import Program
 from services.model_worker.warm.request import Request
+
+UNNAMED = "a-program-without-a-name"
+"""sys.argv[0] while programs are imported: parsers made then take their name from it."""
+
+
+def name_parsers(program: Program) -> None:
+    """Give a program's parsers the name that they would have taken at a plain start."""
+    for value in list(vars(sys.modules[program.module]).values()):
+        if isinstance(value, ArgumentParser) and value.prog == UNNAMED:
+            value.prog = program.name
 
 
 @dataclass(frozen=True)
