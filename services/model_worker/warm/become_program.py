@@ -143,15 +143,17 @@ def _look_fresh(warm: WarmProcess, program: Program, request: Request) -> None:
     sys.path[:] = [str(program.script.parent), *warm.module_path]
     name_parsers(program)
     streams.open_standard_streams()
-    forget_exit_handlers()
-    _forget_our_modules()
     sys.modules["__main__"] = _main_module(program)
     _reseed()
     gc.enable()
 
 
-def _forget_our_modules() -> None:
-    """A model's own module of the same name must be found as if ours were not loaded."""
+def forget_warm_process() -> None:
+    """For the program server, once, because freeing takes milliseconds: what no program of it must find.
+
+    A model's own module of the same name must be found as if ours were not loaded.
+    """
+    forget_exit_handlers()
     for name in [name for name in sys.modules if name.partition(".")[0] in _OUR_PACKAGES]:
         del sys.modules[name]
 

@@ -35,21 +35,22 @@ class Kernels:
     def __init__(self, notes: Path) -> None:
         self._notes = notes
         self._functions = dict(_compiled_functions())
-        self._known: frozenset[Use] = frozenset()
+        self._known: dict[tuple[str, str], int] = {}
+        """How many signatures of each were there before a program began; they stay, in order."""
 
     def load(self) -> None:
         """Load what was noted and is cached."""
         began = time.monotonic()
         noted = set(_read(self._notes))
         loaded = [use for use in sorted(noted, key=repr) if self._load(use)]
-        self._known = self._used()
+        self._known = {key: len(each.overloads) for key, each in self._functions.items()}
         facts = {"noted": len(noted), "loaded": len(loaded), "seconds": round(time.monotonic() - began, 3)}
         log.info("Compiled functions are loaded", extra=facts)
 
     def note(self) -> None:
         """Leave a note of what this process has used beyond what was loaded. Never fails: it is only a hint."""
         with suppress(Exception):
-            if fresh := self._used() - self._known:
+            if fresh := list(self._fresh()):
                 _write(self._notes, fresh)
 
     def _load(self, use: Use) -> bool:
@@ -65,9 +66,10 @@ class Kernels:
             return False
         return True
 
-    def _used(self) -> frozenset[Use]:
-        pairs = self._functions.items()
-        return frozenset((*key, signature) for key, each in pairs for signature in each.overloads)
+    def _fresh(self) -> Iterator[Use]:
+        for key, each in self._functions.items():
+            if len(each.overloads) > self._known.get(key, 0):
+                yield from ((*key, signature) for signature in list(each.overloads)[self._known.get(key, 0) :])
 
 
 def notes_directory(environ: Mapping[str, str]) -> Path | None:

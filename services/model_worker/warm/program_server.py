@@ -8,6 +8,7 @@ On the socket: the client's byte comes with descriptors (`request.py`), and afte
 the program itself says FORKED before its first line, the server says ENDED with the status.
 """
 
+import gc
 import os
 import secrets
 import select
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from services.model_worker.processes import prctl, proc
 from services.model_worker.warm import leash
-from services.model_worker.warm.become_program import Inherited, become_program
+from services.model_worker.warm.become_program import Inherited, become_program, forget_warm_process
 from services.model_worker.warm.environment import ADDRESS_VARIABLE, CLIENTS_VARIABLE, path_with
 from services.model_worker.warm.request import ENDED, STATUS, BadRequestError, decode_request
 from services.model_worker.warm.warm_process import WarmProcess
@@ -98,6 +99,9 @@ class ProgramServer:
     def serve(self) -> None:
         """Until the guardian is gone or kills."""
         _become_deaf()
+        forget_warm_process()
+        gc.collect()
+        gc.freeze()
         wake = _wake_on_child()
         os.write(self._guardian, leash.greeting(os.getpid()))
         self._poller.register(self._listener, select.POLLIN)
