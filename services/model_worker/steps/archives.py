@@ -4,20 +4,21 @@ import gzip
 import os
 import shutil
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+
+from isal import igzip, isal_zlib
 
 from shared.settings import Options
 
 from .errors import ArchiveError
 
 FAST = 1
-"""gzip level of what only other sub-tasks read: the network is quicker than the processor."""
-SMALL = 6
-"""gzip level of what users download."""
+"""Level of what only other sub-tasks read: the network is quicker than the processor."""
+SMALL = 3
+"""Level of what users download. The levels are those of ISA-L, 0 to 3."""
 
 ADDED_BY_RUN = {"LOSSLINE.added": "run"}
 """PAX header of a member that a loss run put into an inputs archive; left out when the archive starts another run."""
@@ -55,13 +56,13 @@ def extract(archive: Path, target: Path, *, added_by_run: bool = True) -> Path:
     shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
     partial.mkdir(parents=True)
     try:
-        with gzip.open(archive) as stream:
+        with igzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK) as tar:
                 members = (each for each in _within_limits(tar, partial) if added_by_run or not _was_added(each))
                 tar.extractall(partial, members, filter=_only_inside)  # noqa: S202  # the filter refuses what escapes
             while stream.read(_BLOCK):  # the checksum comes after what tar reads
                 pass
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
         raise ArchiveError(f"The archive {archive.name} cannot be used: {error}") from error
     partial.rename(target)
     return target
@@ -111,7 +112,7 @@ def _gzip_writer(archive: Path, level: int) -> Iterator[tarfile.TarFile]:
     """Open an archive for writing, without its name and the time: the same content gives the same bytes."""
     with (
         archive.open("wb") as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=level, mtime=0) as stream,
+        igzip.IGzipFile(filename="", fileobj=file, mode="wb", compresslevel=level, mtime=0) as stream,
         tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         yield tar
