@@ -16,6 +16,13 @@ CONTROL_EXCHANGE = "lossline.control"
 """Fan-out to every worker: what all of them must hear."""
 
 
+INTERNAL_QUEUE = "oasis-internal-worker"
+"""Work without a model: validations, exposure runs, transformations, combinations. Clients know it by this name."""
+
+SERVER_MODE = "SERVER"
+"""The run mode of what the internal worker executes, beside V1 and V2."""
+
+
 def model_queue(supplier_id: str, model_id: str, version_id: str, run_mode: str) -> str:
     """The queue of a model: `{supplier}-{model}-{version}`, with `-v2` for distributed runs."""
     suffix = "-v2" if run_mode == "V2" else ""

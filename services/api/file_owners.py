@@ -11,7 +11,7 @@ from shared.database.resources import Analysis, DataFile, File, Model, Portfolio
 
 OWNERS: dict[Kind, tuple[str, ...]] = {
     Model: ("settings_file_id",),
-    Portfolio: tuple(f"{field}_id" for field in FILE_FIELDS),
+    Portfolio: tuple(f"{field}_id" for field in (*FILE_FIELDS, "exposure_run_file")),
     DataFile: ("file_id",),
     Analysis: tuple(f"{field}_id" for field in STORED_FIELDS),
 }

@@ -17,8 +17,10 @@ from services.api.views import (
     analysis_status,
     attempts,
     audit,
+    combination,
     configuration,
     data_files,
+    exposure_runs,
     model_settings,
     models,
     portfolio_files,
@@ -133,6 +135,9 @@ _REPORTING_CURRENCY = {
     "DELETE": portfolios.delete_reporting_currency,
 }
 _STORAGE_LINKS = {"GET": portfolio_links.get_storage_links, "POST": portfolio_links.post_storage_links}
+_VALIDATION = {"GET": exposure_runs.get_validation, "POST": exposure_runs.post_validation}
+_EXPOSURE_RUN = {"GET": exposure_runs.get_exposure_run, "POST": exposure_runs.post_exposure_run}
+_EXPOSURE_TRANSFORM = {"POST": exposure_runs.post_exposure_transform}
 _PORTFOLIOS = (
     *_crud(
         "portfolios/",
@@ -145,6 +150,9 @@ _PORTFOLIOS = (
     ),
     Route("portfolios/<pk>/create_analysis/", {"POST": portfolios.create_analysis}),
     Route("portfolios/<pk>/storage_links/", _STORAGE_LINKS),
+    Route("portfolios/<pk>/validate/", _VALIDATION),
+    Route("portfolios/<pk>/exposure_run/", _EXPOSURE_RUN, versions=V2),
+    Route("portfolios/<pk>/exposure_transform/", _EXPOSURE_TRANSFORM, versions=V2),
     Route("portfolios/<pk>/errors_file/", {"GET": portfolio_files.get_errors}, versions=V2),
     Route("portfolios/<pk>/location_file/", portfolio_files.exposure_file("location_file")),
     Route("portfolios/<pk>/accounts_file/", portfolio_files.exposure_file("accounts_file")),
@@ -208,6 +216,7 @@ _ANALYSES = (
         analyses.change_analysis,
         analyses.delete_analysis,
     ),
+    Route("analyses/combine/", {"POST": combination.combine}, versions=V2),
     Route("analyses/<pk>/copy/", {"POST": analyses.copy_analysis}),
     Route("analyses/<pk>/generate_inputs/", {"POST": runs.generate_inputs}),
     Route("analyses/<pk>/run/", {"POST": runs.run}),

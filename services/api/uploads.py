@@ -84,6 +84,28 @@ def uploaded_file(call: Call, allowed: tuple[str, ...]) -> Upload:
     return upload
 
 
+def uploaded_source(call: Call, name: str) -> Upload:
+    """The part of this name, of whatever type: only its reader can say whether it is what it should be.
+
+    Raises BadRequest, UnsupportedMediaType or TooLarge.
+    """
+    expect_file(call)
+    request, limit = call.request, call.dependencies.settings.upload_limit
+    if request.mimetype != "multipart/form-data" and request.content_length:
+        raise UnsupportedMediaType(request.mimetype)
+    part = request.files.get(name)
+    if part is None:
+        raise BadRequest({name: ["No file was submitted."]})
+    upload = Upload(cast("BinaryIO", part.stream), part.filename or "", part.mimetype)
+    size = _size(upload.stream)
+    problem = name_problem(upload.filename) or (None if size else "The submitted file is empty.")
+    if problem is not None:
+        raise BadRequest({name: [problem]})
+    if limit and size > limit:
+        raise TooLarge(limit)
+    return upload
+
+
 def take_in(call: Call, upload: Upload, *, counted: bool = False) -> File:
     """Store an upload; `counted` files know how many rows they have, where they can be read."""
     return store_file(call, upload.stream, upload.filename, upload.content_type, _rows(upload) if counted else None)

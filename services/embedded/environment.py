@@ -94,6 +94,16 @@ class Surroundings:
             "OASIS_SERVER_SECRET_KEY": self.secret_key,
         }
 
+    def of_internal_worker(self, run: Path, id_file: Path) -> dict[str, str]:
+        """What the internal worker gets. One slot: what it does is short."""
+        return self.common() | {
+            "OASIS_RUN_MODE": "server-internal",
+            "OASIS_CELERY_CONCURRENCY": "1",
+            "OASIS_BASE_RUN_DIR": str(run),
+            "NUMBA_CACHE_DIR": str(self.kernel_cache),
+            "LOSSLINE_WORKER_ID_FILE": str(id_file),
+        }
+
     def of_worker(
         self, model: ModelDirectory, slots: int, run: Path, id_file: Path, run_mode: RunMode = RunMode.V2
     ) -> dict[str, str]:

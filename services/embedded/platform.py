@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 DATABASE = "lossline"
 HOST = "127.0.0.1"
+INTERNAL_WORKER = "internal-worker"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Platform:
         self.said("starting the services and the workers")
         tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
         workers = [worker for fleet in self.fleets for worker in self._workers(surroundings, fleet)]
-        tree.start(*self._services(surroundings), *workers)
+        tree.start(*self._services(surroundings), self._internal_worker(surroundings), *workers)
 
     def _database(self, entered: ExitStack) -> str:
         """The URL of the user's database where one is configured, else of our own."""
@@ -146,15 +147,21 @@ class Platform:
     def _workers(self, surroundings: Surroundings, fleet: Fleet) -> list[Service]:
         workers = []
         for number in range(1, fleet.workers + 1):
-            name, port = worker_name(fleet, number), free_port()
+            name = worker_name(fleet, number)
             run, id_file = self.layout.run / name, self._id_file(name)
             environ = surroundings.of_worker(fleet.model, fleet.slots, run, id_file, fleet.run_mode)
-            environ["OASIS_WORKER_HEALTH_PORT"] = str(port)
-            ready = ready_at(port)
-            workers.append(
-                self._service(name, "services.model_worker", environ, ready, group="workers", grace=45, within=180)
-            )
+            workers.append(self._worker(name, environ))
         return workers
+
+    def _internal_worker(self, surroundings: Surroundings) -> Service:
+        environ = surroundings.of_internal_worker(self.layout.run / INTERNAL_WORKER, self._id_file(INTERNAL_WORKER))
+        return self._worker(INTERNAL_WORKER, environ)
+
+    def _worker(self, name: str, environ: dict[str, str]) -> Service:
+        port = free_port()
+        environ = environ | {"OASIS_WORKER_HEALTH_PORT": str(port)}
+        module, ready = "services.model_worker", ready_at(port)
+        return self._service(name, module, environ, ready, group="workers", grace=45, within=180)
 
     def _service(
         self,

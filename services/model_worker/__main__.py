@@ -39,7 +39,7 @@ def main() -> int:
     configure_logging("model-worker", os.environ.get("OASIS_LOG_LEVEL", "INFO"))
     try:
         settings = Settings.read(os.environ)
-        registration = register(settings)
+        registration = None if settings.is_internal else register(settings)
     except (BadSetting, ModelPlaceError, InvalidObjectStoreSettings, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
         return 2
@@ -50,7 +50,7 @@ def main() -> int:
         return 1
 
 
-async def work(settings: Settings, registration: RegisterModel) -> int:
+async def work(settings: Settings, registration: RegisterModel | None) -> int:
     """Wire and run the supervisor."""
     worker_id = uuid4().hex
     tell_launcher(os.environ.get("LOSSLINE_WORKER_ID_FILE"), worker_id)
@@ -60,23 +60,30 @@ async def work(settings: Settings, registration: RegisterModel) -> int:
     ):
         settings = with_warm_programs(settings, directory)
         async with (
-            ForkServer(preload_of(settings), base_directory=directory, environ=settings.step_environ) as forks,
+            fork_server(settings, directory) as forks,
             AsyncBroker(settings.broker, f"worker-{worker_id}") as broker,
         ):
             await asyncio.to_thread(store.check)
-            await forks.ready()
+            if not settings.is_internal:
+                await forks.ready()
             await broker.declare(PLATFORM, timeout=30)
             await broker.declare(worker_topology(worker_id, settings.queue))
             cache = ObjectCache(store, directory / "objects")
             supervisor = Supervisor(Workshop(worker_id, settings, directory, store, cache, forks), broker)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, supervisor.draining.set)
-            if settings.register:
+            if settings.register and registration is not None:
                 await broker.publish(OutgoingMessage("", names.MONITOR_QUEUE, encode(registration)))
             with serve_health(settings.health_port, supervisor.not_ready):
                 log.info("Serving", extra={"worker": worker_id, "queue": settings.queue, "slots": settings.slots})
                 await supervisor.run(settings.queue)
     return 0
+
+
+def fork_server(settings: Settings, directory: Path) -> ForkServer:
+    """What starts the steps. The internal worker often has nothing to do, and then imports nothing."""
+    environ, lazy = settings.step_environ, settings.is_internal
+    return ForkServer(preload_of(settings), base_directory=directory, environ=environ, at_first_need=lazy)
 
 
 def preload_of(settings: Settings) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from services.model_worker.shared_trees import SharedTrees
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
 from shared.core.inputs import FileRef
+from shared.core.plan import Phase, storage_prefix
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished, Grant
 from shared.object_store import ObjectNotFound, ObjectStore, ObjectStoreError
@@ -89,7 +90,7 @@ class Attempt:
         """Of life: lines printed and progress reported so far."""
         self._workshop = workshop
         self._progress_url = progress_url
-        run = f"analysis-{grant.analysis_id}_{grant.phase}-{grant.run_uuid}"
+        run = storage_prefix(Phase(grant.phase), grant.owner_id, grant.run_uuid).rstrip("/")
         self._directory = workshop.directory / run / f"attempt-{grant.attempt_id}"
         self._log = AttemptLog(self._directory / "log.txt", workshop.store, grant.log_key, workshop.settings.log_limit)
         self._child: Child | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.model_worker.needs import NEEDS, WITH_DATA_FILES
+from services.model_worker.needs import WITH_DATA_FILES, needed
 from services.model_worker.objects import ObjectCache, all_of
 from services.model_worker.settings import Settings
 from services.model_worker.step_contract import InputFile, StepContext
@@ -17,7 +17,7 @@ async def fetch(
     """The context of the step, its files linked below `directory`. Raises the store's errors, and OSError."""
     step, inputs = directory / "step", directory / "inputs"
     step.mkdir()
-    needed = {name: ref for name, ref in grant.files.items() if name in NEEDS[grant.step]}
+    needed = {name: ref for name, ref in grant.files.items() if needed(grant.step, name)}
     data = grant.data_files if grant.step in WITH_DATA_FILES else ()
     return StepContext(
         step=grant.step,

@@ -39,6 +39,12 @@ def find_model_place(environ: Mapping[str, str]) -> ModelPlace:
     )
 
 
+def no_model() -> ModelPlace:
+    """What the internal worker has instead of a model: its steps read nothing of it."""
+    nowhere = Path("/nonexistent")
+    return ModelPlace("OasisLMF", "internal-worker", "1", nowhere, nowhere / CONFIG_FILENAME, None)
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Read an oasislmf.json; its keys are lower-cased, as the `oasislmf` command does. Raises ModelPlaceError."""
     return {key.lower(): value for key, value in _read_object(path).items()}

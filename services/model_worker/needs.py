@@ -30,8 +30,20 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "prepare-losses-generation-directory": _INPUTS,
     "generate-losses-chunk": frozenset({"params", "settings_file", "run_location"}),
     "generate-losses-output": _INPUTS | {"run_location"},
+    "validate-exposure": _EXPOSURE,
+    "run-exposure": _EXPOSURE | {"exposure_params"},
+    "transform-exposure": frozenset({"mapping_file", "transform_file", "transform_params"}),
 }
 """Names among a grant's files, by step. The chunks' files are all fetched by the step after them."""
+
+READS_ALL = frozenset({"combine-losses"})
+"""Steps whose files are named by number."""
+
+
+def needed(step: str, name: str) -> bool:
+    """Whether the step reads the file of this name."""
+    return step in READS_ALL or name in NEEDS[step]
+
 
 WITH_DATA_FILES = frozenset(
     {

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from services.model_worker.cgroup import machine_memory, own_group
 from services.model_worker.memory import MemoryLimit, share_of
-from services.model_worker.model_place import find_model_place
+from services.model_worker.model_place import find_model_place, no_model
+from services.model_worker.processes.registry import REGISTRY_VARIABLE, SERVER_REGISTRY
 from services.model_worker.step_contract import ModelPlace
 from services.model_worker.watchdog import Patience
 from shared import names
 from shared.core.plan import RunMode
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url
+
+INTERNAL = "SERVER-INTERNAL"
+"""The run mode of the internal worker, which has no model."""
 
 SECRET_WORDS = ("PASS", "SECRET", "BROKER_URL", "ACCESS_KEY", "TOKEN", "CREDENTIAL", "_DB_")
 """A variable of the worker with one of these in its name is not handed to model code."""
@@ -51,27 +55,36 @@ class Settings:
 
     @property
     def queue(self) -> str:
-        """The model queue that this worker serves."""
+        """The queue that this worker serves: its model's, or that of the work without a model."""
+        if self.is_internal:
+            return names.INTERNAL_QUEUE
         place = self.place
         return names.model_queue(place.supplier_id, place.model_id, place.version_id, self.run_mode)
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether it executes what needs no model: validations, exposure runs, transformations, combinations."""
+        return self.run_mode == INTERNAL
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
         """From the environment. Raises BadSetting, ModelPlaceError, InvalidObjectStoreSettings."""
         options = Options("WORKER", environ)
         run_mode = options.text("RUN_MODE", "v2").upper()
-        if run_mode not in tuple(RunMode):
-            raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v1 or v2")
+        if run_mode not in (*RunMode, INTERNAL):
+            raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v1, v2 or server-internal")
+        internal = run_mode == INTERNAL
         slots = 1 if run_mode == RunMode.V1 else _slots(environ)
+        steps = {REGISTRY_VARIABLE: SERVER_REGISTRY} if internal else {}
         return cls(
-            place=find_model_place(environ),
+            place=no_model() if internal else find_model_place(environ),
             run_mode=run_mode,
             broker=broker_url(environ),
             store=ObjectStoreSettings.from_lookup(options.get),
             slots=slots,
             base_directory=Path(options.text("BASE_RUN_DIR", "/tmp/run")),  # noqa: S108 - the reference's default
-            step_environ=without_secrets(environ),
-            register=not options.flag("DISABLE_WORKER_REG", default=False),
+            step_environ=steps | without_secrets(environ),
+            register=not internal and not options.flag("DISABLE_WORKER_REG", default=False),
             keep_local_data=options.flag("KEEP_LOCAL_DATA", default=False),
             keep_remote_data=options.flag("KEEP_REMOTE_DATA", default=False),
             debug=options.flag("DEBUG", default=False),

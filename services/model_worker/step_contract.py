@@ -33,7 +33,7 @@ class StepContext:
 
     step: str  # e.g. "prepare-keys-file" (the slug without its chunk number)
     slug: str  # e.g. "prepare-keys-file-3"
-    analysis_id: int
+    analysis_id: int | None  # of the analysis, if the run is of one
     run_uuid: str
     directory: Path  # the attempt's own, empty directory; the step writes only here
     model: ModelPlace

@@ -48,12 +48,13 @@ def _grant(work: WorkingSet, sub_task_id: int, inputs: RunInputs, lease: float) 
         chunk=name.chunk if stage.parallel else None,
         chunks=stage.size if stage.parallel else None,
         weight=SlotWeight(sub_task.weight),
-        key_prefix=attempt_prefix(Phase(stage.phase), run.analysis_id, run.run_uuid, attempt),
+        key_prefix=attempt_prefix(Phase(stage.phase), run.owner_id, run.run_uuid, attempt),
         log_key=log_key(run.run_uuid, attempt),
         files=dict(inputs.files) | _left_by_serial_stages(work.runs[name.run_id], sub_task.stage),
         chunk_files=_chunk_files(work, name.run_id, sub_task.stage - 1),
         data_files=inputs.data_files,
         reporting_currency=inputs.reporting_currency,
+        portfolio_id=run.portfolio_id,
     )
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import insert, update
 
 from services.task_controller.chunk_counts import ChunkCounts, chunk_counts
 from services.task_controller.resuming import copy_completed
+from shared import names
 from shared.codec import Unreadable
 from shared.core.chunking import ChunkingError
 from shared.core.facts import RunPlanned, RunUnplannable, StageFacts
@@ -18,6 +19,15 @@ from shared.database.resources import Analysis
 from shared.database.working_set import WorkingSet
 
 log = logging.getLogger(__name__)
+
+_PHASES = {
+    RunKind.GENERATE_LOSSES: Phase.LOSSES,
+    RunKind.COMBINE: Phase.LOSSES,
+    RunKind.VALIDATE: Phase.VALIDATION,
+    RunKind.EXPOSURE_RUN: Phase.EXPOSURE,
+    RunKind.EXPOSURE_TRANSFORM: Phase.TRANSFORM,
+}
+"""Of kinds that do not begin with inputs."""
 
 
 def plan(work: WorkingSet, run_id: int) -> None:
@@ -49,8 +59,10 @@ def plan(work: WorkingSet, run_id: int) -> None:
 def _stages_for(work: WorkingSet, run_id: int, kind: RunKind) -> tuple[ChunkCounts, tuple[Stage, ...]]:
     """Raises ChunkingError, Unreadable, ValueError."""
     row = work.runs[run_id].row
-    if RunMode(row["run_mode"]) == RunMode.V1:
+    if row["run_mode"] == RunMode.V1:
         return ChunkCounts(), plan_undivided(kind, row["model_queue"])
+    if row["run_mode"] not in (RunMode.V2, names.SERVER_MODE):
+        raise ValueError(f"No worker executes runs of mode {row['run_mode']}: set the model's run_mode to V1 or V2.")
     counts = chunk_counts(work, run_id)
     return counts, plan_run(kind, row["model_queue"], counts.lookups, counts.losses)
 
@@ -60,7 +72,7 @@ def _refuse(work: WorkingSet, run_id: int, kind: RunKind, reason: str) -> None:
     work.connection.execute(update(Run).where(Run.id == run_id).values(error=reason))
     # A resumed run may have been requested for its losses alone, whatever its kind.
     at_losses = work.runs[run_id].analysis_status == AnalysisStatus.RUN_QUEUED
-    phase = Phase.LOSSES if at_losses or kind == RunKind.GENERATE_LOSSES else Phase.INPUTS
+    phase = Phase.LOSSES if at_losses else _PHASES.get(kind, Phase.INPUTS)
     work.decide(run_id, RunUnplannable(phase))
 
 
@@ -123,6 +135,8 @@ def _write_counts(work: WorkingSet, run_id: int, counts: ChunkCounts) -> None:
     values = {"lookup_chunks": lookups, "loss_chunks": losses, "chunk_advice": dict(counts.advice)}
     work.connection.execute(update(Run).where(Run.id == run_id).values(**values))
     known = {name: count for name, count in (("lookup_chunks", lookups), ("analysis_chunks", losses)) if count}
+    if not known:
+        return
     analysis_id = work.runs[run_id].facts.analysis_id
     of_current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
     work.connection.execute(update(Analysis).where(of_current).values(**known))

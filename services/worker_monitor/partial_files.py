@@ -69,6 +69,7 @@ def _look_up(connection: Connection, message: KeepPartialFiles) -> Failed | None
         .join(StageRow, of_stage)
         .outerjoin(Attempt, Attempt.attempt_id == SubTask.attempt_id)
         .where(Run.id == message.run_id, SubTask.id == message.sub_task_id, Run.state.in_(FAILED_RUNS))
+        .where(Run.analysis_id.is_not(None))
     )
     row = connection.execute(query).one_or_none()
     if row is None:

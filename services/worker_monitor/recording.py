@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from services.worker_monitor.attempt_log import AttemptLog
 from services.worker_monitor.errors import GivenUp
 from services.worker_monitor.holdings import Hold
+from services.worker_monitor.portfolio_results import SEEN_FOR, show
 from services.worker_monitor.results import Result, results_of
 from services.worker_monitor.stored_files import NewFile, discard, name_in_run, own, release, reserve
 from shared.broker.delays import backoff
@@ -74,21 +75,25 @@ class Recorder:
         grant = hold.grant
         results = results_of(grant)
         hold.check()
-        ids = _patiently(hold, lambda: self._reserve(grant, results))
+        ids, requested_at = _patiently(hold, lambda: self._reserve(grant, results))
         try:
             copies = [self._copy(hold, result, ids[result.key], attempt_log) for result in results]
-            hold.check()
+            hold.wait(_time_left(grant, requested_at))
             report = replace(report, finished_at=datetime.now(UTC), log_key=attempt_log.write())
             refusal = _patiently(hold, lambda: self._commit(grant, report, copies))
             log.info("Recorded an attempt", extra={**_facts(grant), "files": len(copies), "refusal": refusal})
         finally:
             discard(self._engine, self._store, list(ids.values()))
 
-    def _reserve(self, grant: Grant, results: list[Result]) -> dict[str, int]:
+    def _reserve(self, grant: Grant, results: list[Result]) -> tuple[dict[str, int], datetime]:
+        """The ids of the files, by key, and when the run was requested."""
         files = [NewFile(result.key, result.filename, result.kind.content_type) for result in results]
         with self._engine.begin() as connection:
-            requested_by = connection.execute(select(Run.requested_by_id).where(Run.id == grant.run_id)).scalar()
-            return reserve(connection, files, requested_by)
+            query = select(Run.requested_by_id, Run.requested_at).where(Run.id == grant.run_id)
+            run = connection.execute(query).one_or_none()
+            if run is None:
+                raise GivenUp(None)  # deleted with its owner
+            return reserve(connection, files, run.requested_by_id), run.requested_at
 
     def _copy(self, hold: Hold, result: Result, file_id: int, attempt_log: AttemptLog) -> Copy:
         hold.check()
@@ -132,8 +137,11 @@ def accept(work: WorkingSet, grant: Grant, report: AttemptFinished, copies: list
     before = work.attempts[report.attempt_id].state
     verdicts = settle(work, [replace(report, artifacts=references)], {report.attempt_id: place}, random)
     after = work.attempts[report.attempt_id].state
-    if kept and after == AttemptState.COMPLETED != before:
-        _attach(work, grant, {copy.result.kind.column: copy for copy in kept})
+    if after == AttemptState.COMPLETED != before:
+        if grant.analysis_id is None:
+            show(work, grant, {copy.result.kind.column: (copy.file_id, copy.size) for copy in kept})
+        elif kept:
+            _attach(work, grant, {copy.result.kind.column: copy for copy in kept})
     work.flush()
     return verdicts[report.attempt_id]
 
@@ -160,6 +168,13 @@ def _attach(work: WorkingSet, grant: Grant, copies: Mapping[str, Copy]) -> None:
     release(connection, [file_id for file_id in replaced if file_id is not None])
 
 
+def _time_left(grant: Grant, requested_at: datetime) -> float:
+    """Seconds until clients have had the time to see that a run of a portfolio is under way."""
+    if grant.analysis_id is not None:
+        return 0.0
+    return max(0.0, SEEN_FOR - (datetime.now(UTC) - requested_at).total_seconds())
+
+
 def _patiently(hold: Hold, action: Callable[[], T]) -> T:
     """Repeat what the database could not do, for as long as the attempt is wanted: the copies are already there.
 
@@ -177,6 +192,7 @@ def _patiently(hold: Hold, action: Callable[[], T]) -> T:
 def _facts(grant: Grant) -> dict[str, object]:
     return {
         "analysis": grant.analysis_id,
+        "portfolio": grant.portfolio_id,
         "run": grant.run_uuid,
         "sub_task": grant.slug,
         "attempt": str(grant.attempt_id),

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from services.worker_monitor.failed_exposure import keep_reason
 from services.worker_monitor.partial_files import keep_partial_files
 from services.worker_monitor.reading import read
 from services.worker_monitor.registration import register
@@ -22,9 +23,15 @@ from shared.object_store import ObjectStore, ObjectStoreError
 log = logging.getLogger(__name__)
 
 
+def _keep_what_is_left(engine: Engine, store: ObjectStore, message: KeepPartialFiles) -> None:
+    """Of a failed run: of an analysis what it had ready, of a portfolio the reason."""
+    keep_partial_files(engine, store, message)
+    keep_reason(engine, store, message)
+
+
 HANDLERS: dict[type[Message], Callable[[Engine, ObjectStore, Any], object]] = {
     RegisterModel: register,
-    KeepPartialFiles: keep_partial_files,
+    KeepPartialFiles: _keep_what_is_left,
 }
 
 

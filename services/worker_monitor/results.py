@@ -1,4 +1,4 @@
-"""What a record-* sub-task makes permanent: which artifact becomes which file of the analysis. Pure.
+"""What a record-* sub-task makes permanent: which artifact becomes which file of the analysis or portfolio. Pure.
 
 Source: oasis_api.md section 8.1.
 """
@@ -17,13 +17,19 @@ _GZIP, _CSV, _JSON = "application/gzip", "text/csv", "application/json"
 
 @dataclass(frozen=True)
 class ResultKind:
-    """An artifact and the file that it becomes: column of `analyses`, filename after `analysis_{id}_`, content type."""
+    """An artifact and the file that it becomes: column of its owner, filename after `{owner}_{id}_`, content type."""
 
     artifact: str
     column: str
     name: str
     content_type: str
     required: bool = False
+
+
+EXPOSURE_FILES = ("location_file", "accounts_file", "reinsurance_info_file", "reinsurance_scope_file")
+ERRORS = "errors"
+"""The artifact of a step that found something wrong with a portfolio."""
+_ERRORS = ResultKind(ERRORS, "run_errors_file_id", "errors.txt", _CSV)
 
 
 RESULTS: Mapping[str, tuple[ResultKind, ...]] = {
@@ -40,6 +46,12 @@ RESULTS: Mapping[str, tuple[ResultKind, ...]] = {
         ResultKind("run_logs", "run_log_file_id", "logs.tar.gz", _GZIP, required=True),
         ResultKind("input_with_occurrence", "input_file_id", "inputs.tar.gz", _GZIP),
     ),
+    "record-combined-losses": (
+        ResultKind("output_location", "output_file_id", "outputs.tar.gz", _GZIP, required=True),
+    ),
+    "record-validation": (_ERRORS,),
+    "record-exposure-run": (ResultKind("exposure_run", "exposure_run_file_id", "exposure_run.csv", _CSV), _ERRORS),
+    "record-transform": (*(ResultKind(name, f"{name}_id", f"{name}.csv", _CSV) for name in EXPOSURE_FILES), _ERRORS),
 }
 
 
@@ -80,12 +92,16 @@ def results_of(grant: Grant) -> list[Result]:
     for kind in kinds:
         if kind.required and kind.artifact not in grant.files:
             raise ArtifactMissing(grant.step, kind.artifact)
-    return [_result(grant.analysis_id, kind, grant.files) for kind in kinds if kind.artifact in grant.files]
+    return [_result(_owner(grant), kind, grant.files) for kind in kinds if kind.artifact in grant.files]
 
 
 def partial_results(step: str, analysis_id: int, left: Mapping[str, FileRef]) -> list[Result]:
     """What users get of a failed step that left these artifacts, with new keys."""
-    return [_result(analysis_id, kind, left) for kind in PARTIAL_RESULTS.get(step, ()) if kind.artifact in left]
+    return [
+        _result(f"analysis_{analysis_id}", kind, left)
+        for kind in PARTIAL_RESULTS.get(step, ())
+        if kind.artifact in left
+    ]
 
 
 def permanent_key(filename: str) -> str:
@@ -93,6 +109,10 @@ def permanent_key(filename: str) -> str:
     return f"files/{uuid4().hex}{''.join(PurePath(filename).suffixes)}"
 
 
-def _result(analysis_id: int, kind: ResultKind, files: Mapping[str, FileRef]) -> Result:
-    filename = f"analysis_{analysis_id}_{kind.name}"
+def _owner(grant: Grant) -> str:
+    return f"{'portfolio' if grant.analysis_id is None else 'analysis'}_{grant.owner_id}"
+
+
+def _result(owner: str, kind: ResultKind, files: Mapping[str, FileRef]) -> Result:
+    filename = f"{owner}_{kind.name}"
     return Result(kind, files[kind.artifact].key, permanent_key(filename), filename)

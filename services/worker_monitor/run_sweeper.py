@@ -7,11 +7,13 @@ dies in between, what is noted is done by the next.
 import logging
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, delete, func, or_, select, update
 from sqlalchemy.exc import OperationalError
 
 from services.worker_monitor.past_runs import Named, past_runs
+from services.worker_monitor.portfolio_retention import portfolios_due, sweep_portfolio
 from services.worker_monitor.retention import Retention, judge
 from shared.core.states import RESUMABLE_RUNS
 from shared.database.execution import Removal, Run
@@ -43,11 +45,17 @@ class RunSweeper:
         """Give up what is due, analysis by analysis, then remove the objects of all that has been given up."""
         with self._engine.connect() as connection:
             due = connection.scalars(_due(self._retention)).all()
+            portfolios = connection.scalars(portfolios_due(self._retention)).all()
         for analysis_id in due:
             if stopping.is_set():
                 return
             with self._engine.begin() as connection:
                 sweep_analysis(connection, analysis_id, self._retention)
+        for portfolio_id in portfolios:
+            if stopping.is_set():
+                return
+            with self._engine.begin() as connection:
+                sweep_portfolio(connection, portfolio_id, self._retention)
         while not stopping.is_set() and self._remove_objects():
             pass
 
@@ -99,7 +107,7 @@ def sweep_analysis(connection: Connection, analysis_id: int, retention: Retentio
         log.info("Removed runs", extra={"analysis": analysis_id, "runs": sorted(verdict.removed)})
 
 
-def _due(retention: Retention) -> Select[int]:
+def _due(retention: Retention) -> Select[Any]:
     """Analyses that something may follow for."""
     past = func.now() - retention.resumable_for
     stopped = and_(Run.state.in_(sorted(RESUMABLE_RUNS)), Run.objects_swept_at.is_(None), Run.ended_at <= past)

@@ -43,6 +43,8 @@ def reserve(connection: Connection, files: Sequence[NewFile], creator_id: int | 
         }
         for file in files
     ]
+    if not rows:
+        return {}
     statement = insert(File).values(rows).returning(File.id, File.key)
     return {row.key: row.id for row in connection.execute(statement)}
 

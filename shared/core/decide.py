@@ -13,6 +13,7 @@ from shared.core.facts import (
     Facts,
     Instruction,
     Looked,
+    PortfolioMoved,
     PublishTokens,
     RunFacts,
     RunMoved,
@@ -35,6 +36,7 @@ from shared.core.states import (
     AnalysisEvent,
     AttemptEvent,
     AttemptState,
+    ExposureEvent,
     RunEvent,
     RunState,
     SubTaskEvent,
@@ -59,7 +61,9 @@ _FAILED = {Phase.INPUTS: AnalysisEvent.INPUTS_FAILED, Phase.LOSSES: AnalysisEven
 _RECORDED = {
     "record-input-files": AnalysisEvent.INPUTS_RECORDED,
     "record-losses-files": AnalysisEvent.LOSSES_RECORDED,
+    "record-combined-losses": AnalysisEvent.LOSSES_RECORDED,
 }
+"""What is recorded of a portfolio may be what is wrong with it; the worker monitor, which knows, moves its statuses."""
 
 
 def decide(facts: Facts, event: Event, policy: RetryPolicy) -> Decision:
@@ -89,7 +93,7 @@ def _planned(facts: Facts) -> Decision:
 def _unplannable(facts: Facts, event: RunUnplannable) -> Decision:
     if facts.run.state != RunState.REQUESTED:
         return Decision()
-    changes = (RunMoved(move(RUN, facts.run.state, RunEvent.SUB_TASK_FAILED)), AnalysisMoved(_FAILED[event.phase]))
+    changes = (RunMoved(move(RUN, facts.run.state, RunEvent.SUB_TASK_FAILED)), _owner_failed(event.phase))
     return _stopped(facts, (), changes)
 
 
@@ -106,7 +110,7 @@ def _granted(facts: Facts, event: WorkGranted) -> Decision:
     after = move(SUB_TASK, sub_task.state, SubTaskEvent.GRANTED)
     changes: list[Change] = [SubTaskMoved(sub_task.state, after, attempt_id=event.attempt_id)]
     stage = facts.run.stages[sub_task.stage]
-    if facts.run.resumed or _is_first_of_phase(facts.run, stage):
+    if stage.phase in _STARTED and (facts.run.resumed or _is_first_of_phase(facts.run, stage)):
         # A resumed run begins anywhere. Where the status does not allow the event, the phase has begun before.
         changes.append(AnalysisMoved(_STARTED[stage.phase]))
     return Decision(tuple(changes))
@@ -179,8 +183,13 @@ def _failed(facts: Facts, cause: Cause, event: AttemptEnded, policy: RetryPolicy
 
 
 def _run_failed(run: RunFacts, stage: StageFacts, cause: Cause) -> tuple[Change, ...]:
-    event = AnalysisEvent.INPUTS_WITHOUT_KEYS if cause == Cause.NO_KEYS else _FAILED[stage.phase]
-    return RunMoved(move(RUN, run.state, RunEvent.SUB_TASK_FAILED)), AnalysisMoved(event)
+    without_keys = cause == Cause.NO_KEYS and stage.phase == Phase.INPUTS
+    moved = AnalysisMoved(AnalysisEvent.INPUTS_WITHOUT_KEYS) if without_keys else _owner_failed(stage.phase)
+    return RunMoved(move(RUN, run.state, RunEvent.SUB_TASK_FAILED)), moved
+
+
+def _owner_failed(phase: Phase) -> Change:
+    return AnalysisMoved(_FAILED[phase]) if phase in _FAILED else PortfolioMoved(ExposureEvent.FAILED)
 
 
 def _advanced(facts: Facts, changes: tuple[Change, ...]) -> Decision:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.core.plan import Phase, SlotWeight
 from shared.core.retries import Cause
-from shared.core.states import AnalysisEvent, AttemptState, RunState, SubTaskState
+from shared.core.states import AnalysisEvent, AttemptState, ExposureEvent, RunState, SubTaskState
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,22 @@ class RunFacts:
 
     run_id: int
     run_uuid: str
-    analysis_id: int
+    analysis_id: int | None
     state: RunState
     priority: int
     stages: tuple[StageFacts, ...] = ()
     resumed: bool = False
     """Whether the run began with completed sub-tasks of an earlier one."""
+    portfolio_id: int | None = None
+    """Of a run that belongs to a portfolio, and to no analysis."""
+
+    @property
+    def owner_id(self) -> int:
+        """The id of the analysis or portfolio that the run belongs to."""
+        owner = self.portfolio_id if self.analysis_id is None else self.analysis_id
+        if owner is None:
+            raise ValueError(f"run {self.run_id} belongs to nothing")
+        return owner
 
     @property
     def is_stopping(self) -> bool:
@@ -191,7 +201,14 @@ class AnalysisMoved:
     event: AnalysisEvent
 
 
-Change = SubTaskMoved | AttemptMoved | StageQueued | WaitingCancelled | RunMoved | AnalysisMoved
+@dataclass(frozen=True)
+class PortfolioMoved:
+    """The portfolio changes the statuses that still belong to this run, where the table allows it."""
+
+    event: ExposureEvent
+
+
+Change = SubTaskMoved | AttemptMoved | StageQueued | WaitingCancelled | RunMoved | AnalysisMoved | PortfolioMoved
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,20 @@ RECORDER_QUEUE = "celery-v2"
 
 
 class Phase(StrEnum):
-    """Which half of an analysis a stage belongs to: it decides the status it leads to and the prefix of its keys."""
+    """Which half of an analysis, or which work on a portfolio, a stage belongs to.
+
+    It decides the status it leads to and the prefix of its keys.
+    """
 
     INPUTS = "files"
     LOSSES = "losses"
+    VALIDATION = "validation"
+    EXPOSURE = "exposure"
+    TRANSFORM = "transform"
+
+
+ANALYSIS_PHASES = (Phase.INPUTS, Phase.LOSSES)
+PORTFOLIO_PHASES = (Phase.VALIDATION, Phase.EXPOSURE, Phase.TRANSFORM)
 
 
 class RunMode(StrEnum):
@@ -60,8 +70,11 @@ class PlannedSubTask:
 
 
 def plan_run(kind: RunKind, model_queue: str, lookup_chunks: int | None, loss_chunks: int | None) -> tuple[Stage, ...]:
-    """The stages of a v2 run on `model_queue`. Chunk counts are at least 1 where the kind needs them."""
-    stages: list[Stage] = []
+    """The stages of a run on `model_queue`: of a v2 run, or of one that the internal worker executes.
+
+    Chunk counts are at least 1 where the kind needs them.
+    """
+    stages: list[Stage] = _server_stages(kind, model_queue) if kind in _SERVER_STEPS else []
     if kind in (RunKind.GENERATE_INPUTS, RunKind.GENERATE_AND_RUN):
         stages += _input_stages(model_queue, _at_least_one("lookup_chunks", lookup_chunks))
     if kind in (RunKind.GENERATE_LOSSES, RunKind.GENERATE_AND_RUN):
@@ -100,14 +113,18 @@ def sub_tasks_of(stages: tuple[Stage, ...]) -> Iterator[PlannedSubTask]:
             )
 
 
-def storage_prefix(phase: Phase, analysis_id: int, run_uuid: str) -> str:
-    """Where the objects of a phase lie: `analysis-{id}_files-{run}/` or `analysis-{id}_losses-{run}/`."""
-    return f"analysis-{analysis_id}_{phase}-{run_uuid}/"
+def storage_prefix(phase: Phase, owner_id: int, run_uuid: str) -> str:
+    """Where the objects of a phase lie: `analysis-{id}_files-{run}/`, `portfolio-{id}_validation-{run}/`, …
+
+    `owner_id`: of the analysis, or of the portfolio where the phase is of one.
+    """
+    owner = "portfolio" if phase in PORTFOLIO_PHASES else "analysis"
+    return f"{owner}-{owner_id}_{phase}-{run_uuid}/"
 
 
-def attempt_prefix(phase: Phase, analysis_id: int, run_uuid: str, attempt_id: str) -> str:
+def attempt_prefix(phase: Phase, owner_id: int, run_uuid: str, attempt_id: str) -> str:
     """Where one attempt writes its objects."""
-    return f"{storage_prefix(phase, analysis_id, run_uuid)}attempt-{attempt_id}/"
+    return f"{storage_prefix(phase, owner_id, run_uuid)}attempt-{attempt_id}/"
 
 
 def log_key(run_uuid: str, attempt_id: str) -> str:
@@ -157,3 +174,25 @@ def _loss_stages(queue: str, chunks: int, at: int) -> list[Stage]:
         Stage(at + 4, "record-losses-files", "Record losses files", phase, RECORDER_QUEUE),
         Stage(at + 5, "cleanup-losses-generation", "Cleanup losses generation", phase, queue, optional=True),
     ]
+
+
+_SERVER_STEPS = {
+    RunKind.COMBINE: ("combine-losses", "record-combined-losses", "cleanup-losses-generation", Phase.LOSSES),
+    RunKind.VALIDATE: ("validate-exposure", "record-validation", "cleanup-validation", Phase.VALIDATION),
+    RunKind.EXPOSURE_RUN: ("run-exposure", "record-exposure-run", "cleanup-exposure-run", Phase.EXPOSURE),
+    RunKind.EXPOSURE_TRANSFORM: ("transform-exposure", "record-transform", "cleanup-transform", Phase.TRANSFORM),
+}
+"""The step on the internal worker, the one that records its result, the one that cleans up, and their phase."""
+
+
+def _server_stages(kind: RunKind, queue: str) -> list[Stage]:
+    work, record, cleanup, phase = _SERVER_STEPS[kind]
+    return [
+        Stage(0, work, _title(work), phase, queue),
+        Stage(1, record, _title(record), phase, RECORDER_QUEUE),
+        Stage(2, cleanup, _title(cleanup), phase, queue, optional=True),
+    ]
+
+
+def _title(step: str) -> str:
+    return step.replace("-", " ").capitalize()

@@ -39,8 +39,33 @@ class AnalysisEvent(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ExposureStatus(StrEnum):
+    """What clients read of a portfolio: of its validation, its exposure run and its transformation, each apart.
+
+    Source: oasis_api.md section 1.3.
+    """
+
+    NONE = "NONE"
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
+    STARTED = "STARTED"
+    ERROR = "ERROR"
+    RUN_COMPLETED = "RUN_COMPLETED"
+
+
+class ExposureEvent(StrEnum):
+    """What may happen to one of them."""
+
+    REQUESTED = "requested"
+    LACKING = "files are missing"
+    RECORDED = "recorded"
+    FAILED = "failed"
+
+
 class RunState(StrEnum):
-    """One execution of an analysis. CANCELLING and FAILING last until every attempt of the run has ended."""
+    """One execution of an analysis, or on a portfolio.
+
+    CANCELLING and FAILING last until every attempt of the run has ended.
+    """
 
     REQUESTED = "REQUESTED"
     ACTIVE = "ACTIVE"
@@ -115,6 +140,14 @@ class RunKind(StrEnum):
     GENERATE_INPUTS = "generate_inputs"
     GENERATE_LOSSES = "generate_losses"
     GENERATE_AND_RUN = "generate_and_run"
+    COMBINE = "combine"
+    VALIDATE = "validate"
+    EXPOSURE_RUN = "exposure_run"
+    EXPOSURE_TRANSFORM = "exposure_transform"
+
+
+SERVER_KINDS = frozenset({RunKind.COMBINE, RunKind.VALIDATE, RunKind.EXPOSURE_RUN, RunKind.EXPOSURE_TRANSFORM})
+"""What the internal worker executes, without a model; all but `combine` belong to a portfolio."""
 
 
 S = TypeVar("S", bound=StrEnum)
@@ -161,6 +194,15 @@ ANALYSIS: Mapping[tuple[AnalysisStatus, AnalysisEvent], AnalysisStatus] = {
     (_A.RUN_STARTED, _AE.CANCELLED): _A.RUN_CANCELLED,
 }
 """The READY rows of LOSSES_STARTED, LOSSES_FAILED and CANCELLED serve a generate_and_run that is alive in its READY."""
+
+_E, _EE = ExposureStatus, ExposureEvent
+EXPOSURE: Mapping[tuple[ExposureStatus, ExposureEvent], ExposureStatus] = {
+    **{(status, _EE.REQUESTED): _E.STARTED for status in _E},
+    **{(status, _EE.LACKING): _E.INSUFFICIENT_DATA for status in _E},
+    (_E.STARTED, _EE.RECORDED): _E.RUN_COMPLETED,
+    (_E.STARTED, _EE.FAILED): _E.ERROR,
+}
+"""A new request takes the place of one that is under way, whose run is cancelled."""
 
 _R, _RE = RunState, RunEvent
 RUN: Mapping[tuple[RunState, RunEvent], RunState] = {

@@ -3,7 +3,17 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Sequence, String, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Sequence,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,12 +21,17 @@ from shared.database.base import Created, Id, Moment, Table
 
 
 class Run(Table):
-    """One execution of an analysis. What it was requested with is kept here; users may change the rest meanwhile."""
+    """One execution of an analysis, or on a portfolio.
+
+    What it was requested with is kept here; users may change the rest meanwhile.
+    """
 
     __tablename__ = "runs"
     id: Mapped[Id]
     run_uuid: Mapped[str] = mapped_column(String(32), unique=True)
-    analysis_id: Mapped[int] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"))
+    analysis_id: Mapped[int | None] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"))
+    portfolio_id: Mapped[int | None] = mapped_column(ForeignKey("portfolios.id", ondelete="CASCADE"))
+    """Of a validation, an exposure run or a transformation; every run belongs to one of the two."""
     kind: Mapped[str] = mapped_column(String(32))
     run_mode: Mapped[str] = mapped_column(String(8), server_default="V2")
     state: Mapped[str] = mapped_column(String(16))
@@ -43,7 +58,9 @@ class Run(Table):
     objects_swept_at: Mapped[Moment | None]
     """From when on the objects of its attempts may be gone, so that it cannot be resumed; null while they are kept."""
     __table_args__ = (
+        CheckConstraint("num_nonnulls(analysis_id, portfolio_id) = 1", name="owner"),
         Index(None, "analysis_id"),
+        Index(None, "portfolio_id", postgresql_where=text("portfolio_id IS NOT NULL")),
         Index(None, "resumed_from_id", postgresql_where=text("resumed_from_id IS NOT NULL")),
         Index("ix_runs_alive", "state", postgresql_where=text("ended_at IS NULL")),
         Index("ix_runs_completed", "model_queue", "id", postgresql_where=text("state = 'COMPLETED'")),
@@ -56,7 +73,7 @@ class RunFile(Table):
     __tablename__ = "run_files"
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """As a field of the analysis: `output_file`, `input_file`, ..."""
+    """As a field of the analysis or portfolio: `output_file`, `input_file`, ..."""
     file_id: Mapped[int] = mapped_column(ForeignKey("files.id", ondelete="CASCADE"))
     __table_args__ = (Index(None, "file_id"),)
 

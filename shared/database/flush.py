@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Integer, Update, bindparam, func, insert, update
 
 from shared.core.facts import RunFacts
-from shared.core.states import AnalysisStatus, RunState, SubTaskState
+from shared.core.states import AnalysisStatus, ExposureStatus, RunState, SubTaskState
 from shared.database.execution import Attempt, Run, StageRow, SubTask
 from shared.database.outbox import Posting
-from shared.database.resources import Analysis
+from shared.database.resources import Analysis, Portfolio
 from shared.messages.catalogue import Token
 
 _ENDED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
@@ -82,6 +82,7 @@ class Flush:
     cancelled_runs: list[int] = field(default_factory=list)
     moved_runs: set[int] = field(default_factory=set)
     analyses: dict[int, tuple[int, AnalysisStatus]] = field(default_factory=dict)
+    portfolios: dict[int, dict[str, ExposureStatus]] = field(default_factory=dict)
     postings: list[Posting] = field(default_factory=list)
 
     @property
@@ -92,6 +93,10 @@ class Flush:
     def sub_task(self, sub_task_id: int) -> dict[str, Any]:
         """The changed columns of a sub-task."""
         return self.sub_tasks.setdefault(sub_task_id, {})
+
+    def portfolio(self, portfolio_id: int) -> dict[str, ExposureStatus]:
+        """The changed statuses of a portfolio."""
+        return self.portfolios.setdefault(portfolio_id, {})
 
     def attempt(self, attempt_id: UUID) -> dict[str, Any]:
         """The changed columns of an attempt."""
@@ -113,6 +118,7 @@ class Flush:
     def write(self, connection: Connection, runs: dict[int, RunFacts], now: datetime) -> None:
         """Write all rows but those of the outbox, in the lock order. `now`: the time of the transaction."""
         self._write_analyses(connection, now)
+        self._write_portfolios(connection, now)
         self._write_runs(connection, runs, now)
         self._write_stages(connection, runs)
         self._write_sub_tasks(connection)
@@ -130,6 +136,11 @@ class Flush:
                 values["losses_traceback_run_id" if losses else "inputs_traceback_run_id"] = run_id
             current = (Analysis.id == analysis_id) & (Analysis.current_run_id == run_id)
             connection.execute(update(Analysis).where(current).values(**values))
+
+    def _write_portfolios(self, connection: Connection, now: datetime) -> None:
+        for portfolio_id, statuses in sorted(self.portfolios.items()):
+            values: dict[str, Any] = {**statuses, "modified": now}
+            connection.execute(update(Portfolio).where(Portfolio.id == portfolio_id).values(**values))
 
     def _write_runs(self, connection: Connection, runs: dict[int, RunFacts], now: datetime) -> None:
         for run_id in sorted(self.moved_runs):

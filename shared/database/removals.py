@@ -6,18 +6,24 @@ from datetime import timedelta
 from sqlalchemy import Connection, func, insert
 from sqlalchemy.orm import Session
 
-from shared.core.plan import Phase, log_prefix, storage_prefix
+from shared.core.plan import ANALYSIS_PHASES, PORTFOLIO_PHASES, log_prefix, storage_prefix
 from shared.database.execution import Removal
 
 
 def object_prefixes(analysis_id: int, run_uuid: str) -> tuple[str, ...]:
-    """Where the attempts of a run have left their results."""
-    return tuple(storage_prefix(phase, analysis_id, run_uuid) for phase in Phase)
+    """Where the attempts of a run of an analysis have left their results."""
+    return tuple(storage_prefix(phase, analysis_id, run_uuid) for phase in ANALYSIS_PHASES)
 
 
 def all_prefixes(analysis_id: int, run_uuid: str) -> tuple[str, ...]:
-    """Where a run has left anything but recorded files."""
+    """Where a run of an analysis has left anything but recorded files."""
     return (*object_prefixes(analysis_id, run_uuid), log_prefix(run_uuid))
+
+
+def portfolio_prefixes(portfolio_id: int, run_uuid: str) -> tuple[str, ...]:
+    """Where a run of a portfolio has left anything but recorded files."""
+    prefixes = (storage_prefix(phase, portfolio_id, run_uuid) for phase in PORTFOLIO_PHASES)
+    return (*prefixes, log_prefix(run_uuid))
 
 
 def note_removals(connection: Connection | Session, prefixes: Iterable[str], after: timedelta = timedelta(0)) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, S
 from sqlalchemy import Table as PlainTable
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.core.states import AnalysisStatus
+from shared.core.states import AnalysisStatus, ExposureStatus
 from shared.database.base import Created, Id, Modified, Moment, Table
 
 
@@ -50,6 +50,8 @@ class File(Table):
     sha256: Mapped[str | None] = mapped_column(String(64))
     rows: Mapped[int | None] = mapped_column(BigInteger)
     """Rows of a location file, counted when it came in; null where unknown."""
+    oed_validated: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Of an exposure file: whether a validation has found nothing wrong with it."""
     creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created: Mapped[Created]
     released_at: Mapped[Moment | None]
@@ -153,8 +155,13 @@ class DataFile(Table):
     modified: Mapped[Modified]
 
 
+def _run(name: str) -> Mapped[int | None]:
+    key = ForeignKey("runs.id", ondelete="SET NULL", use_alter=True, name=f"fk_portfolios_{name}")
+    return mapped_column(key)
+
+
 class Portfolio(Table):
-    """Exposure files of a user. The statuses are NONE, INSUFFICIENT_DATA, STARTED, ERROR or RUN_COMPLETED."""
+    """Exposure files of a user. The statuses move only by the table EXPOSURE of shared.core.states."""
 
     __tablename__ = "portfolios"
     id: Mapped[Id]
@@ -165,9 +172,15 @@ class Portfolio(Table):
     reinsurance_scope_file_id: Mapped[int | None] = _file()
     currency_conversion_json_id: Mapped[int | None] = _file()
     reporting_currency: Mapped[str] = mapped_column(String(3), server_default="")
-    exposure_status: Mapped[str] = mapped_column(String(32), server_default="NONE")
-    validation_status: Mapped[str] = mapped_column(String(32), server_default="NONE")
-    exposure_transform_status: Mapped[str] = mapped_column(String(32), server_default="NONE")
+    exposure_status: Mapped[str] = mapped_column(String(32), server_default=ExposureStatus.NONE)
+    exposure_run_id: Mapped[int | None] = _run("exposure_run_id")
+    """The run that the status above belongs to; so it is with the other two."""
+    validation_status: Mapped[str] = mapped_column(String(32), server_default=ExposureStatus.NONE)
+    validation_run_id: Mapped[int | None] = _run("validation_run_id")
+    exposure_transform_status: Mapped[str] = mapped_column(String(32), server_default=ExposureStatus.NONE)
+    exposure_transform_run_id: Mapped[int | None] = _run("exposure_transform_run_id")
+    exposure_run_file_id: Mapped[int | None] = _file()
+    """What the last exposure run computed."""
     run_errors_file_id: Mapped[int | None] = _file()
     """What the last validation, exposure run or transformation had to say."""
     creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))

@@ -24,6 +24,7 @@ from shared.core.facts import (
     Event,
     Facts,
     Instruction,
+    PortfolioMoved,
     PublishTokens,
     RunFacts,
     RunMoved,
@@ -36,10 +37,23 @@ from shared.core.facts import (
 )
 from shared.core.plan import Phase, SlotWeight
 from shared.core.retries import UNCOUNTED, Cause, RetryPolicy
-from shared.core.states import ANALYSIS, AnalysisStatus, AttemptState, RunState, SubTaskState, allows, move
+from shared.core.states import (
+    ANALYSIS,
+    EXPOSURE,
+    AnalysisStatus,
+    AttemptState,
+    ExposureEvent,
+    ExposureStatus,
+    RunState,
+    SubTaskState,
+    allows,
+    move,
+)
 from shared.database.execution import Attempt, Run, StageRow, SubTask
 from shared.database.flush import Flush
 from shared.database.outbox import Posting, post
+from shared.database.portfolio_runs import LOCK_RUNS as _PORTFOLIO_RUNS
+from shared.database.portfolio_runs import statuses_of
 from shared.database.resources import Analysis
 from shared.messages.catalogue import StopRun, Token
 
@@ -81,10 +95,13 @@ class LockedRun:
 
     facts: RunFacts
     row: Mapping[str, Any]
-    analysis_status: AnalysisStatus
+    analysis_status: AnalysisStatus | None
     is_current: bool
+    """Whether what clients read belongs to this run: the status of its analysis, or a status of its portfolio."""
     artifacts: dict[int, Mapping[str, Any]]
     """By position, what the accepted attempts of its serial stages have left."""
+    statuses: dict[str, ExposureStatus] = field(default_factory=dict)
+    """Of its portfolio: the statuses that belong to this run, by column."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +134,7 @@ class WorkingSet:
         return self._now
 
     def lock(self, run_ids: Iterable[int]) -> None:
-        """Lock each run after its analysis, in ascending order of analyses, and load the stages.
+        """Lock each run after its analysis, in ascending order of analyses, then those of portfolios; load the stages.
 
         Unknown ids are left out.
         """
@@ -125,17 +142,14 @@ class WorkingSet:
         if not wanted:
             return
         rows = [row._asdict() for row in self.connection.execute(_RUNS, {"ids": wanted})]
+        others = sorted(set(wanted) - {row["id"] for row in rows})
+        if others:
+            rows += [row._asdict() for row in self.connection.execute(_PORTFOLIO_RUNS, {"ids": others})]
         stages = self._stages(wanted)  # a statement of its own: one that had waited for the lock would read old rows
         for row in rows:
             of_run = stages.get(row["id"], [])
             self._now = row["now"]
-            self.runs[row["id"]] = LockedRun(
-                facts=_run_facts(row, tuple(_stage_facts(stage) for stage in of_run)),
-                row=row,
-                analysis_status=AnalysisStatus(row["analysis_status"]),
-                is_current=bool(row["is_current"]),
-                artifacts={stage["position"]: stage["artifacts"] for stage in of_run if not stage["parallel"]},
-            )
+            self.runs[row["id"]] = _locked_run(row, of_run)
 
     def load(self, sub_task_ids: Iterable[int], attempt_ids: Iterable[UUID] = ()) -> None:
         """Load sub-tasks and attempts of locked runs."""
@@ -260,6 +274,8 @@ class WorkingSet:
                 flush.moved_runs.add(run_id)
             case AnalysisMoved():
                 self._move_analysis(run, change)
+            case PortfolioMoved():
+                self.move_portfolio(run_id, change.event, tuple(run.statuses))
 
     def _sub_task_values(self, before: SubTaskFacts, change: SubTaskMoved) -> dict[str, Any]:
         after = self.sub_tasks[before.sub_task_id]
@@ -284,11 +300,21 @@ class WorkingSet:
             if mine and sub_task.state in states:
                 self.sub_tasks[sub_task_id] = replace(sub_task, state=after)
 
+    def move_portfolio(self, run_id: int, event: ExposureEvent, columns: Iterable[str]) -> None:
+        """Move statuses of the run's portfolio: those that belong to the run, where the table allows it."""
+        run = self.runs[run_id]
+        for column in columns:
+            status = run.statuses.get(column)
+            if status is not None and allows(EXPOSURE, status, event):
+                run.statuses[column] = move(EXPOSURE, status, event)
+                self._flush.portfolio(run.facts.owner_id)[column] = run.statuses[column]
+
     def _move_analysis(self, run: LockedRun, change: AnalysisMoved) -> None:
-        if not run.is_current or not allows(ANALYSIS, run.analysis_status, change.event):
+        status, analysis_id = run.analysis_status, run.facts.analysis_id
+        if not run.is_current or status is None or analysis_id is None or not allows(ANALYSIS, status, change.event):
             return
-        run.analysis_status = move(ANALYSIS, run.analysis_status, change.event)
-        self._flush.analyses[run.facts.analysis_id] = (run.facts.run_id, run.analysis_status)
+        run.analysis_status = move(ANALYSIS, status, change.event)
+        self._flush.analyses[analysis_id] = (run.facts.run_id, run.analysis_status)
 
     def _instruct(self, run: RunFacts, instruction: Instruction) -> None:
         match instruction:
@@ -300,6 +326,19 @@ class WorkingSet:
                 self.post(Posting(StopRun(run.run_uuid), "", exchange=names.CONTROL_EXCHANGE, mandatory=False))
 
 
+def _locked_run(row: Mapping[str, Any], stages: list[Mapping[str, Any]]) -> LockedRun:
+    of_analysis = row["analysis_id"] is not None
+    statuses = {} if of_analysis else statuses_of(row)
+    return LockedRun(
+        facts=_run_facts(row, tuple(_stage_facts(stage) for stage in stages)),
+        row=row,
+        analysis_status=AnalysisStatus(row["analysis_status"]) if of_analysis else None,
+        is_current=bool(row["is_current"]) if of_analysis else bool(statuses),
+        artifacts={stage["position"]: stage["artifacts"] for stage in stages if not stage["parallel"]},
+        statuses=statuses,
+    )
+
+
 def _run_facts(row: Mapping[str, Any], stages: tuple[StageFacts, ...]) -> RunFacts:
     return RunFacts(
         run_id=row["id"],
@@ -309,6 +348,7 @@ def _run_facts(row: Mapping[str, Any], stages: tuple[StageFacts, ...]) -> RunFac
         priority=row["priority"],
         stages=stages,
         resumed=row["resumed_from_id"] is not None,
+        portfolio_id=row["portfolio_id"],
     )
 
 

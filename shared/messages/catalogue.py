@@ -75,7 +75,7 @@ class Grant:
     lease_seconds: float
     run_id: int
     run_uuid: str
-    analysis_id: int
+    analysis_id: int | None
     sub_task_id: int
     step: str
     slug: str
@@ -89,6 +89,15 @@ class Grant:
     chunk_files: tuple[Mapping[str, FileRef], ...] = ()
     data_files: tuple[FileRef, ...] = ()
     reporting_currency: str | None = None
+    portfolio_id: int | None = None
+
+    @property
+    def owner_id(self) -> int:
+        """The id of the analysis or portfolio that the run belongs to."""
+        owner = self.portfolio_id if self.analysis_id is None else self.analysis_id
+        if owner is None:
+            raise ValueError(f"the grant of attempt {self.attempt_id} names neither an analysis nor a portfolio")
+        return owner
 
 
 @dataclass(frozen=True)

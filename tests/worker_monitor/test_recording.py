@@ -222,5 +222,5 @@ def test_permanent_keys_keep_the_suffixes_and_never_repeat() -> None:
     keys = [permanent_key(name) for name in names]
 
     assert len(set(keys)) == len(keys)
-    assert {key[key.index(".") :] for key in keys} == {".tar.gz", ".csv", ".json"}
+    assert {key[key.index(".") :] for key in keys} == {".tar.gz", ".csv", ".json", ".txt"}
     assert json.dumps(keys).count("files/") == len(keys)

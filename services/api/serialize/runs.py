@@ -16,7 +16,11 @@ from shared.database.resources import User
 TRACEBACKS = {"input_generation_traceback_file": Phase.INPUTS, "run_traceback_file": Phase.LOSSES}
 """Files that are composed of the logs of one phase when they are read."""
 
-_ONLY_PHASE = {RunKind.GENERATE_INPUTS: Phase.INPUTS, RunKind.GENERATE_LOSSES: Phase.LOSSES}
+_ONLY_PHASE = {
+    RunKind.GENERATE_INPUTS: Phase.INPUTS,
+    RunKind.GENERATE_LOSSES: Phase.LOSSES,
+    RunKind.COMBINE: Phase.LOSSES,
+}
 
 
 def run_bodies(call: Call, runs: Iterable[Run]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 
 from services.api.actions import NO_MODEL, refuse_unfit_scaling, request_inputs
 from services.api.call import Call
-from services.api.deletion import give_up
+from services.api.deletion import give_up, give_up_runs
 from services.api.errors import BadRequest, NotFound
 from services.api.files import release_files
 from services.api.filters import text_filters, time_filters, user_filter
@@ -22,6 +22,7 @@ from services.api.serialize.portfolios import FILE_FIELDS, portfolio_body, portf
 from services.api.views.analyses import check_run_mode, refuse_empty_portfolio
 from shared.database.resources import Analysis, Model, Portfolio
 
+_OWNED = (*FILE_FIELDS, "run_errors_file", "exposure_run_file")
 FILTERS = (
     text_filters(name=Portfolio.name)
     | user_filter(Portfolio.creator_id)
@@ -68,7 +69,8 @@ def delete_portfolio(call: Call, pk: int) -> Response:
         raise NotFound
     for analysis_id in call.session.scalars(select(Analysis.id).filter_by(portfolio_id=pk).order_by(Analysis.id)).all():
         _end_analysis(call, analysis_id)
-    release_files(call, *(getattr(portfolio, f"{field}_id") for field in (*FILE_FIELDS, "run_errors_file")))
+    release_files(call, *(getattr(portfolio, f"{field}_id") for field in _OWNED))
+    give_up_runs(call, pk)
     call.session.flush()
     call.session.execute(delete(Portfolio).where(Portfolio.id == pk))
     return empty_answer(204)

@@ -79,7 +79,7 @@ def execution(connection: Connection) -> Execution:
         workers=tuple(LiveWorker(*row) for row in connection.execute(_live_workers())),
         unsent=_unsent(connection),
         runs=tuple(
-            OpenRun(row.id, row.analysis_id, RunState(row.state), row.moving, row.since)
+            OpenRun(row.id, row.analysis_id, RunState(row.state), row.moving, row.since, row.portfolio_id)
             for row in connection.execute(_open_runs())
         ),
     )
@@ -87,7 +87,7 @@ def execution(connection: Connection) -> Execution:
 
 def _expired_leases() -> Executable:
     late = Attempt.state.in_(sorted(LIVE_ATTEMPTS)), Attempt.lease_until < func.now()
-    columns = select(Attempt.worker_id, SubTask.slug, Run.analysis_id, Attempt.lease_until)
+    columns = select(Attempt.worker_id, SubTask.slug, Run.analysis_id, Attempt.lease_until, Run.portfolio_id)
     joined = columns.join(SubTask, SubTask.id == Attempt.sub_task_id).join(Run, Run.id == Attempt.run_id)
     return joined.where(*late).order_by(Attempt.lease_until)
 
@@ -118,8 +118,9 @@ def _unsent(connection: Connection) -> UnsentMessages | None:
 def _open_runs() -> Executable:
     counted = func.coalesce(func.sum(StageRow.queued + StageRow.started), 0)
     moving = select(counted).where(StageRow.run_id == Run.id).scalar_subquery()
-    columns = select(Run.id, Run.analysis_id, Run.state, moving.label("moving"), _heard_of().label("since"))
-    joined = columns.join(Analysis, Analysis.id == Run.analysis_id)
+    columns = select(Run.id, Run.analysis_id, Run.portfolio_id, Run.state, moving.label("moving"))
+    columns = columns.add_columns(_heard_of().label("since"))
+    joined = columns.outerjoin(Analysis, Analysis.id == Run.analysis_id)
     return joined.where(Run.ended_at.is_(None)).order_by(Run.id)
 
 

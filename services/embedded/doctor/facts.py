@@ -51,8 +51,9 @@ class ExpiredLease:
 
     worker_id: str
     sub_task: str
-    analysis_id: int
+    analysis_id: int | None
     lease_until: datetime
+    portfolio_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ class OpenRun:
     """
 
     run_id: int
-    analysis_id: int
+    analysis_id: int | None
     state: RunState
     moving: int
     since: datetime
+    portfolio_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from shared import names
 from shared.broker.port import QueueDepth
 from shared.core.plan import RECORDER_QUEUE
 from shared.core.states import RunState
+from shared.names import INTERNAL_QUEUE
 
 _READERS = {
     "task controller": (names.TASK_CONTROLLER_QUEUE, names.HEARTBEAT_QUEUE),
@@ -77,7 +78,11 @@ def run_findings(execution: Execution, limits: Limits) -> Iterator[Finding]:
         stuck = _stuck(run, _age(execution.now, run.since), limits)
         if stuck is not None:
             what, advice = stuck
-            yield Finding(Severity.ERROR, f"Run {run.run_id} of analysis {run.analysis_id} {what}", run.since, advice)
+            yield Finding(Severity.ERROR, f"Run {run.run_id} of {_owner(run)} {what}", run.since, advice)
+
+
+def _owner(of: OpenRun | ExpiredLease) -> str:
+    return f"portfolio {of.portfolio_id}" if of.analysis_id is None else f"analysis {of.analysis_id}"
 
 
 def queue_findings(execution: Execution, limits: Limits) -> Iterator[Finding]:
@@ -101,7 +106,7 @@ def lease_findings(execution: Execution, limits: Limits) -> Iterator[Finding]:
     for worker_id, leases in by_worker.items():
         since = min(lease.lease_until for lease in leases)
         ignored = _age(execution.now, since) > limits.unheard_lease
-        held = ", ".join(f"{lease.sub_task} of analysis {lease.analysis_id}" for lease in leases[:3])
+        held = ", ".join(f"{lease.sub_task} of {_owner(lease)}" for lease in leases[:3])
         more = f" and {len(leases) - 3} more" if len(leases) > 3 else ""
         what = f"Worker {worker_id} holds {count(len(leases), 'attempt')} with expired leases ({held}{more})."
         controller = "The task controller should have given them up by now: see that it runs and reads heartbeats."
@@ -152,6 +157,8 @@ _CONTROLLER = "The task controller looks at such runs every few seconds: see tha
 def _serve(queue: str) -> str:
     if queue == RECORDER_QUEUE:
         return "Start the worker monitor, or look into its log."
+    if queue == INTERNAL_QUEUE:
+        return "Start a model worker with OASIS_RUN_MODE=server-internal, which needs no model, or look into its log."
     return f"Start a worker of the model, for example `lossline up --model DIR`; its queue must be {queue}."
 
 

@@ -26,6 +26,7 @@ class ForkServer:
 
     `preload`: modules that the fork server imports before it forks; they must leave no thread behind.
     `environ`: the whole environment of the fork server (default: this process's); steps have their own, in `ChildSpec`.
+    `at_first_need`: import nothing, and take no memory, before the first attempt.
     `base_directory`: of the worker; marks all processes for the `sweep` of a later worker of the same directory.
 
     The fork server dies with the thread that runs the event loop, and attempts die with this process. Do not fork
@@ -41,7 +42,9 @@ class ForkServer:
         *,
         base_directory: Path,
         environ: Mapping[str, str] | None = None,
+        at_first_need: bool = False,
     ) -> None:
+        self._at_first_need = at_first_need
         self._preload = tuple(preload)
         self._environ = dict(os.environ if environ is None else environ)
         self._mark = {SWEEP_VARIABLE: worker_token(base_directory)}
@@ -49,7 +52,8 @@ class ForkServer:
         self._children: set[Child] = set()
 
     async def __aenter__(self) -> Self:
-        self._launch()
+        if not self._at_first_need:
+            self._launch()
         return self
 
     async def __aexit__(
