@@ -17,7 +17,7 @@ async def fetch(
     """The context of the step, its files linked below `directory`. Raises the store's errors, and OSError."""
     step, inputs = directory / "step", directory / "inputs"
     step.mkdir()
-    needed = {name: ref for name, ref in grant.files.items() if needed(grant.step, name)}
+    files = {name: ref for name, ref in grant.files.items() if needed(grant.step, name)}
     data = grant.data_files if grant.step in WITH_DATA_FILES else ()
     return StepContext(
         step=grant.step,
@@ -28,7 +28,7 @@ async def fetch(
         model=settings.place,
         chunk=grant.chunk,
         chunks=grant.chunks,
-        files=await _link(cache, needed, inputs / "files"),
+        files=await _link(cache, files, inputs / "files"),
         chunk_files=await all_of(
             _link(cache, files, inputs / f"chunk-{n}") for n, files in enumerate(grant.chunk_files)
         ),

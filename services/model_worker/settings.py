@@ -75,7 +75,7 @@ class Settings:
             raise BadSetting("OASIS_RUN_MODE", run_mode.lower(), "v1, v2 or server-internal")
         internal = run_mode == INTERNAL
         slots = 1 if run_mode == RunMode.V1 else _slots(environ)
-        steps = {REGISTRY_VARIABLE: SERVER_REGISTRY} if internal else {}
+        steps = {REGISTRY_VARIABLE: environ.get(REGISTRY_VARIABLE) or SERVER_REGISTRY} if internal else {}
         return cls(
             place=no_model() if internal else find_model_place(environ),
             run_mode=run_mode,
@@ -83,7 +83,7 @@ class Settings:
             store=ObjectStoreSettings.from_lookup(options.get),
             slots=slots,
             base_directory=Path(options.text("BASE_RUN_DIR", "/tmp/run")),  # noqa: S108 - the reference's default
-            step_environ=steps | without_secrets(environ),
+            step_environ=without_secrets(environ) | steps,
             register=not internal and not options.flag("DISABLE_WORKER_REG", default=False),
             keep_local_data=options.flag("KEEP_LOCAL_DATA", default=False),
             keep_remote_data=options.flag("KEEP_REMOTE_DATA", default=False),

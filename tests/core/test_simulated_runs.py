@@ -10,19 +10,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from shared.core.facts import CancelRequested
 from shared.core.retries import Cause
-from shared.core.states import AnalysisStatus, RunKind, RunState, SubTaskState
+from shared.core.states import SERVER_KINDS, AnalysisStatus, RunKind, RunState, SubTaskState
 from tests.core.simulation import SimulatedRun
 
 T = TypeVar("T")
 ANY = st.integers(0, 1_000_000)
 CHUNKS = st.integers(1, 3)
+KINDS = sorted(set(RunKind) - SERVER_KINDS)
 BAD_ENDS = st.sampled_from([cause for cause in Cause if cause != Cause.NO_KEYS])
 
 
 class Runs(RuleBasedStateMachine):
     """Several workers, a reaper, a reconciler and a user, none of whom waits for another."""
 
-    @initialize(kind=st.sampled_from(RunKind), lookups=CHUNKS, losses=CHUNKS, cancel_after=st.integers(0, 20))
+    @initialize(kind=st.sampled_from(KINDS), lookups=CHUNKS, losses=CHUNKS, cancel_after=st.integers(0, 20))
     def requested(self, kind: RunKind, lookups: int, losses: int, cancel_after: int) -> None:
         self.sim = SimulatedRun(kind, lookups, losses)
         self.cancel_after = cancel_after
