@@ -7,7 +7,7 @@ from typing import Any
 from docs.markdown import GENERATED, state_diagram, table
 from shared.core.plan import RECORDER_QUEUE, SlotWeight, Stage, plan_run
 from shared.core.retries import UNCOUNTED, Cause, RetryPolicy
-from shared.core.states import ANALYSIS, ATTEMPT, RUN, SUB_TASK, RunKind
+from shared.core.states import ANALYSIS, ATTEMPT, EXPOSURE, RUN, SUB_TASK, RunKind
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,15 @@ MACHINES = (
         ANALYSIS,
     ),
     Machine(
+        "Portfolio",
+        "A portfolio has three: of its validation, its exposure run and its transformation, each of the newest run of "
+        "the kind. The API makes *requested* and *files are missing*, the worker monitor *recorded*, and *failed* where "
+        "it records what is wrong with the files; the task controller *failed* where the run has failed.",
+        EXPOSURE,
+    ),
+    Machine(
         "Run",
-        "One execution of an analysis. CANCELLING and FAILING last until every attempt of the run has ended, though "
+        "One execution of an analysis, or on a portfolio. CANCELLING and FAILING last until every attempt of the run has ended, though "
         "clients see the analysis CANCELLED, or in ERROR, from the first moment on. One that is FAILED or CANCELLED "
         "can be resumed, by a run of its own.",
         RUN,
