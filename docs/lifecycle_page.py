@@ -31,14 +31,14 @@ MACHINES = (
     Machine(
         "Portfolio",
         "A portfolio has three: of its validation, its exposure run and its transformation, each of the newest run of "
-        "the kind. The API makes *requested* and *files are missing*, the worker monitor *recorded*, and *failed* where "
+        "the kind. The API makes *requested* and *files are missing*, the worker monitor *recorded*, and *failed* if "
         "it records what is wrong with the files; the task controller *failed* where the run has failed.",
         EXPOSURE,
     ),
     Machine(
         "Run",
-        "One execution of an analysis, or on a portfolio. CANCELLING and FAILING last until every attempt of the run has ended, though "
-        "clients see the analysis CANCELLED, or in ERROR, from the first moment on. One that is FAILED or CANCELLED "
+        "One execution of an analysis, or on a portfolio. CANCELLING and FAILING last until every attempt of the run has "
+        "ended, though clients see the analysis CANCELLED, or in ERROR, from the first moment on. One that is FAILED or CANCELLED "
         "can be resumed, by a run of its own.",
         RUN,
     ),
