@@ -37,9 +37,9 @@ MACHINES = (
     ),
     Machine(
         "Run",
-        "One execution of an analysis, or on a portfolio. CANCELLING and FAILING last until every attempt of the run has "
-        "ended, though clients see the analysis CANCELLED, or in ERROR, from the first moment on. One that is FAILED or CANCELLED "
-        "can be resumed, by a run of its own.",
+        "One execution of an analysis, or on a portfolio. CANCELLING and FAILING last until every attempt of the run "
+        "has ended, though clients see the analysis CANCELLED, or in ERROR, from the first moment on. One of an "
+        "analysis that is FAILED or CANCELLED can be resumed, by a run of its own.",
         RUN,
     ),
     Machine(
