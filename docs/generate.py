@@ -7,10 +7,15 @@ from pathlib import Path
 
 from docs.lifecycle_page import lifecycle_page
 from docs.messages_page import messages_page
+from docs.openapi_page import openapi_page
 
 FOLDER = Path(__file__).parent
 
-PAGES: Mapping[str, Callable[[], str]] = {"lifecycle.md": lifecycle_page, "messages.md": messages_page}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "lifecycle.md": lifecycle_page,
+    "messages.md": messages_page,
+    "openapi.json": openapi_page,
+}
 """By file name in this folder."""
 
 

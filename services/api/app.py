@@ -13,7 +13,8 @@ from services.api.dependencies import Dependencies
 from services.api.errors import Forbidden, MethodNotAllowed, NotFound
 from services.api.failures import answer_failures
 from services.api.http import SubPath, negotiate, slash_redirect
-from services.api.routes import UNVERSIONED, VERSIONED, Access, Handler, Route
+from services.api.openapi.pages import add_pages
+from services.api.routes import UNVERSIONED, VERSIONED, VERSIONS, Access, Handler, Route
 from services.api.schemas.fields import as_id
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -31,6 +32,7 @@ def create_app(dependencies: Dependencies) -> Flask:
         for version in route.versions:
             if version not in left_out:
                 _add(app, dependencies, route, version)
+    add_pages(app, tuple(version for version in VERSIONS if version not in left_out))
     answer_failures(app)
     # Links follow the proxy's host and scheme, and the sub-path that the request came by.
     proxies = dependencies.settings.proxies

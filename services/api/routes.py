@@ -60,6 +60,7 @@ class Route:
     """What the audit calls it, where its path does not say."""
 
 
+VERSIONS = ("v1", "v2")
 V2 = ("v2",)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from tests.api.documented import assert_documented
+
 BOUNDARY = "a-boundary-of-the-tests"
 LOCATIONS = "PortNumber,AccNumber,LocNumber,BuildingTIV\n1,A,1,100\n1,A,2,200\n1,A,3,300\n"
 ACCOUNTS = "PortNumber,AccNumber,PolNumber\n1,A,P\n"
@@ -91,4 +93,6 @@ class Api:
     def _ask(self, method: str, path: str, **rest: Any) -> TestResponse:
         url = path if path.startswith("/") else f"/v2/{path}"
         headers = self.headers | rest.pop("headers", {})
-        return self.client.open(url, method=method, headers=headers, **rest)
+        answer = self.client.open(url, method=method, headers=headers, **rest)
+        assert_documented(method, url, answer)
+        return answer

@@ -50,17 +50,17 @@ class Text(Checked[str]):
 
     def __init__(self, *, longest: int = 255, blank: bool = False, **rest: Any) -> None:
         super().__init__(**rest)
-        self._longest = longest
-        self._blank = blank
+        self.longest = longest
+        self.blank = blank
 
     def accept(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValidationError("Not a valid string.")
         text = str(value).strip()
-        if not text and not self._blank:
+        if not text and not self.blank:
             raise ValidationError("This field may not be blank.")
-        if len(text) > self._longest:
-            raise ValidationError(f"Ensure this field has no more than {self._longest} characters.")
+        if len(text) > self.longest:
+            raise ValidationError(f"Ensure this field has no more than {self.longest} characters.")
         if not is_storable(text):
             raise ValidationError("Null characters are not allowed.")
         return text
@@ -71,17 +71,17 @@ class Number(Checked[int]):
 
     def __init__(self, *, least: int, most: int, **rest: Any) -> None:
         super().__init__(**rest)
-        self._least = least
-        self._most = most
+        self.least = least
+        self.most = most
 
     def accept(self, value: Any) -> int:
         number = as_whole_number(value)
         if number is None:
             raise ValidationError("A valid integer is required.")
-        if number < self._least:
-            raise ValidationError(f"Ensure this value is greater than or equal to {self._least}.")
-        if number > self._most:
-            raise ValidationError(f"Ensure this value is less than or equal to {self._most}.")
+        if number < self.least:
+            raise ValidationError(f"Ensure this value is greater than or equal to {self.least}.")
+        if number > self.most:
+            raise ValidationError(f"Ensure this value is less than or equal to {self.most}.")
         return number
 
 
@@ -90,18 +90,18 @@ class StrictNumber(Checked[int]):
 
     def __init__(self, *, least: int, most: int = LARGEST_INTEGER, **rest: Any) -> None:
         super().__init__(**rest)
-        self._least = least
-        self._most = most
+        self.least = least
+        self.most = most
 
     def accept(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValidationError(f"Value is not type int, found {type(value)}")
-        if value < 0 and self._least > 0:
+        if value < 0 and self.least > 0:
             raise ValidationError("Ensure this value is greater than or equal to 0.")
-        if value < self._least:
-            raise ValidationError("Value is less than one." if self._least else "Value is less than zero.")
-        if value > self._most:
-            raise ValidationError(f"Ensure this value is less than or equal to {self._most}.")
+        if value < self.least:
+            raise ValidationError("Value is less than one." if self.least else "Value is less than zero.")
+        if value > self.most:
+            raise ValidationError(f"Ensure this value is less than or equal to {self.most}.")
         return value
 
 
@@ -110,10 +110,10 @@ class Choice(Checked[str]):
 
     def __init__(self, choices: tuple[str, ...], **rest: Any) -> None:
         super().__init__(**rest)
-        self._choices = choices
+        self.choices = choices
 
     def accept(self, value: Any) -> str:
-        if value not in self._choices:
+        if value not in self.choices:
             raise ValidationError(f'"{value}" is not a valid choice.')
         return str(value)
 

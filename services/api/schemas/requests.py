@@ -1,8 +1,19 @@
 """The bodies of requests. Source: oasis_api.md sections 1.2 to 1.5 and 4."""
 
-from marshmallow import Schema
+from marshmallow import Schema, fields
 
-from services.api.schemas.fields import LARGEST_ID, Choice, Document, NameList, Number, Pk, PkList, StrictNumber, Text
+from services.api.schemas.fields import (
+    LARGEST_ID,
+    LARGEST_INTEGER,
+    Choice,
+    Document,
+    NameList,
+    Number,
+    Pk,
+    PkList,
+    StrictNumber,
+    Text,
+)
 from shared.core.chunking import ChunkStrategy
 
 LARGEST_FIXED_CHUNKS = 32767
@@ -115,3 +126,36 @@ class ReportingCurrencyBody(Schema):
     """The currency that a portfolio is reported in."""
 
     reporting_currency = Text(required=True, longest=3)
+
+
+class LogInBody(Schema):
+    """Who wants tokens: a user, or a client of an identity provider."""
+
+    username = Text()
+    password = Text()
+    client_id = Text()
+    client_secret = Text()
+
+
+class RevocationBody(Schema):
+    """Which tokens of the account are good no more: the one of the header, or all."""
+
+    all = fields.Boolean()
+
+
+class ReportBody(Schema):
+    """Progress of an analysis: the events in total, or how many more are complete."""
+
+    analysis_pk = Number(least=0, most=LARGEST_ID, required=True)
+    events_total = Number(least=0, most=LARGEST_INTEGER)
+    events_complete = Number(least=0, most=LARGEST_INTEGER)
+
+
+class StorageLinksBody(Schema):
+    """Stored names of files to attach, at least one."""
+
+    location_file = Text()
+    accounts_file = Text()
+    reinsurance_info_file = Text()
+    reinsurance_scope_file = Text()
+    currency_conversion_json = Text()

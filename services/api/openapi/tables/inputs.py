@@ -1,0 +1,129 @@
+"""Models, portfolios and data files: what analyses are made from."""
+
+from services.api.openapi.operations import (
+    OBJECT,
+    Body,
+    Operation,
+    Parameter,
+    Shape,
+    file_download,
+    json_of,
+    listed,
+    taken_away,
+    upload,
+)
+from services.api.openapi.parameters import filters
+from services.api.openapi.tables.crud import Operations, crud
+from services.api.schemas import requests
+from services.api.schemas.answers import analyses, files, portfolios
+from services.api.views import data_files, models, setting_templates
+from services.api.views import portfolios as portfolio_views
+
+_DOCUMENT = Body(Shape(OBJECT))
+_CHUNKING, _SCALING, _TEMPLATE = Shape(analyses.Chunking), Shape(analyses.Scaling), Shape(files.Template)
+_LINKS, _CURRENCY = Shape(portfolios.PortfolioLinks), Shape(portfolios.ReportingCurrency)
+_TEMPLATES = "models/<pk>/setting_templates/"
+
+_MODELS: dict[str, Operations] = {
+    **crud(
+        "models/",
+        Shape(files.Model, files.ModelV1),
+        json_of(requests.ModelBodyV2, requests.ModelBody),
+        filters(models.FILTERS),
+    ),
+    "models/<pk>/versions/": {"GET": Operation(Shape(files.Versions, files.VersionsV1))},
+    "models/<pk>/data_files/": {"GET": listed(files.DataFile, files.DataFileV1)},
+    "models/<pk>/storage_links/": {"GET": Operation(Shape(files.ModelLinks))},
+    "models/<pk>/settings/": {
+        "GET": Operation(Shape(OBJECT)),
+        "POST": Operation(Shape(files.UploadedFile), _DOCUMENT),
+        "DELETE": taken_away(),
+    },
+    "models/<pk>/chunking_configuration/": {
+        "GET": Operation(_CHUNKING),
+        "POST": Operation(_CHUNKING, json_of(requests.ChunkingBody, required=False)),
+    },
+    "models/<pk>/scaling_configuration/": {
+        "GET": Operation(_SCALING),
+        "POST": Operation(_SCALING, json_of(requests.ScalingBody, required=False)),
+    },
+    _TEMPLATES: {
+        "GET": listed(files.Template, filters=filters(setting_templates.FILTERS)),
+        "POST": Operation(_TEMPLATE, json_of(requests.NewTemplateBody)),
+    },
+    f"{_TEMPLATES}<template>/": {
+        "GET": Operation(_TEMPLATE),
+        "PUT": Operation(_TEMPLATE, json_of(requests.TemplateBody)),
+        "PATCH": Operation(_TEMPLATE, Body(Shape(requests.TemplateBody, partial=True), required=False)),
+        "DELETE": Operation(status=(204,)),
+    },
+    f"{_TEMPLATES}<template>/content/": {
+        "GET": Operation(Shape(OBJECT)),
+        "POST": Operation(Shape(files.UploadedFile), _DOCUMENT),
+        "DELETE": taken_away(),
+    },
+}
+# Who creates a model again that was deleted gets it back.
+_MODELS["models/"] = {
+    **_MODELS["models/"],
+    "POST": Operation(
+        Shape(files.Model, files.ModelV1), json_of(requests.ModelBodyV2, requests.ModelBody), status=(201, 200)
+    ),
+}
+
+_FORMATS = {"type": "string", "enum": ["csv", "parquet"]}
+_CONVERTED = (Parameter("file_format", "Converted, where it is stored otherwise.", _FORMATS),)
+_EXPOSURE: Operations = {
+    "GET": file_download("Send the file, perhaps converted.", _CONVERTED),
+    "POST": upload(files.UploadedExposure, "Take exposure as csv, parquet or compressed csv."),
+    "DELETE": taken_away(),
+}
+_PORTFOLIOS: dict[str, Operations] = {
+    **crud(
+        "portfolios/",
+        Shape(portfolios.Portfolio, portfolios.PortfolioV1),
+        json_of(requests.PortfolioBodyV2, requests.PortfolioBody),
+        filters(portfolio_views.FILTERS),
+        entry=Shape(portfolios.ListedPortfolio, portfolios.ListedPortfolioV1),
+    ),
+    "portfolios/<pk>/create_analysis/": {
+        "POST": Operation(
+            Shape(analyses.Analysis, analyses.AnalysisV1), json_of(requests.PortfolioAnalysisBody), status=(201,)
+        ),
+    },
+    "portfolios/<pk>/storage_links/": {
+        "GET": Operation(_LINKS),
+        "POST": Operation(_LINKS, json_of(requests.StorageLinksBody)),
+    },
+    "portfolios/<pk>/errors_file/": {"GET": file_download()},
+    "portfolios/<pk>/location_file/": _EXPOSURE,
+    "portfolios/<pk>/accounts_file/": _EXPOSURE,
+    "portfolios/<pk>/reinsurance_info_file/": _EXPOSURE,
+    "portfolios/<pk>/reinsurance_scope_file/": _EXPOSURE,
+    "portfolios/<pk>/currency_conversion_json/": {
+        "GET": file_download(),
+        "POST": upload(files.UploadedFile),
+        "DELETE": taken_away(),
+    },
+    "portfolios/<pk>/reporting_currency/": {
+        "GET": Operation(_CURRENCY),
+        "POST": Operation(_CURRENCY, json_of(requests.ReportingCurrencyBody)),
+        "DELETE": Operation(_CURRENCY),
+    },
+}
+
+_DATA_FILES: dict[str, Operations] = {
+    **crud(
+        "data_files/",
+        Shape(files.DataFile, files.DataFileV1),
+        json_of(requests.DataFileBodyV2, requests.DataFileBody),
+        filters(data_files.FILTERS),
+    ),
+    "data_files/<pk>/content/": {
+        "GET": file_download(),
+        "POST": upload(files.UploadedFile),
+        "DELETE": taken_away(),
+    },
+}
+
+INPUTS = {**_MODELS, **_PORTFOLIOS, **_DATA_FILES}
