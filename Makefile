@@ -8,13 +8,17 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST_FLAGS ?= $(if $(CI),-p no:cacheprovider --durations=20)
 
-.PHONY: help demo test check chaos up install clean constraints broker-package test-packages
+# Made-up requests for each operation of the API in `make operations`.
+EXAMPLES ?= 100
+
+.PHONY: help demo test check operations chaos up install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
 	@echo "make test    run all tests"
 	@echo "make chaos   play random schedules of faults: SEED=1 RUNS=10"
 	@echo "make check   ruff, mypy, import rules, generated documents"
+	@echo "make operations  many more made-up requests to the API than make test sends"
 	@echo "make up      run all services on this machine until Ctrl-C"
 	@echo "make install install what the others need (they do it themselves)"
 	@echo "make clean   remove what the others made in this folder"
@@ -36,6 +40,9 @@ RUNS ?= 10
 
 chaos: $(INSTALLED) test-packages
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED) --runs $(RUNS) $(ARGS)
+
+operations: $(INSTALLED)
+	SCHEMATHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/openapi $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,11 +30,18 @@ class DatabaseServer:
         """Where a database is."""
         return make_url(self.server.url(name))
 
-    @contextmanager
-    def database(self) -> Iterator[URL]:
+    def database(self) -> AbstractContextManager[URL]:
         """A migrated database of the test's own, dropped afterwards with whatever is still connected."""
+        return self._copy(_TEMPLATE)
+
+    def copy_of(self, url: URL) -> AbstractContextManager[URL]:
+        """A database like this one, which nobody may be connected to."""
+        return self._copy(str(url.database))
+
+    @contextmanager
+    def _copy(self, template: str) -> Iterator[URL]:
         name = f"test_{uuid4().hex[:12]}"
-        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE)))
+        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         try:
             yield self.url(name)
         finally:
