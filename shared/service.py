@@ -1,7 +1,7 @@
 """What every service does alike: structured logs, health over HTTP, and a stop on SIGTERM.
 
 `/healthz` says that the process answers; `/readyz` that what matters works (a consumer, not a socket): status 200,
-or 503 with the reason.
+or 503 with the reason. `/metrics` has figures for Prometheus.
 """
 
 import json
@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,9 +17,14 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 from shared.broker.library_logs import silence_libraries
+from shared.metrics import CONTENT_TYPE, Counter, Gauge, Histogram, Metric, exposition
 
 Readiness = Callable[[], str | None]
 """Why the service is not ready, or None."""
+
+Figures = Sequence[Counter | Histogram | Gauge]
+
+READY = Metric("lossline_ready", "Whether the service is ready: 1, or 0.")
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +55,12 @@ def stop_on_signals() -> threading.Event:
 
 
 @contextmanager
-def serve_health(port: int, readiness: Readiness, host: str = "127.0.0.1") -> Iterator[int]:
-    """Serve health while inside; yields the port. Port 0 serves none and yields 0."""
+def serve_health(port: int, readiness: Readiness, host: str = "127.0.0.1", figures: Figures = ()) -> Iterator[int]:
+    """Serve health and figures while inside; yields the port. Port 0 serves none and yields 0."""
     if port == 0:
         yield 0
         return
-    server = ThreadingHTTPServer((host, port), _handler(readiness))
+    server = ThreadingHTTPServer((host, port), _handler(readiness, (ready_gauge(readiness), *figures)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, name="health", daemon=True)
     thread.start()
     try:
@@ -66,7 +71,12 @@ def serve_health(port: int, readiness: Readiness, host: str = "127.0.0.1") -> It
         server.server_close()
 
 
-def _handler(readiness: Readiness) -> type[BaseHTTPRequestHandler]:
+def ready_gauge(readiness: Readiness) -> Gauge:
+    """Readiness as a figure."""
+    return Gauge(READY, lambda: {(): float(readiness() is None)})
+
+
+def _handler(readiness: Readiness, figures: Figures) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/healthz":
@@ -74,6 +84,8 @@ def _handler(readiness: Readiness) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/readyz":
                 reason = readiness()
                 self._answer(200 if reason is None else 503, {"status": reason or "OK"})
+            elif self.path == "/metrics":
+                self._send(200, exposition(figures).encode(), CONTENT_TYPE)
             else:
                 self._answer(404, {"detail": "Not found."})
 
@@ -81,9 +93,11 @@ def _handler(readiness: Readiness) -> type[BaseHTTPRequestHandler]:
             log.debug("Health was asked for", extra={"request": format % args})
 
         def _answer(self, status: int, body: dict[str, str]) -> None:
-            text = json.dumps(body).encode()
+            self._send(status, json.dumps(body).encode(), "application/json")
+
+        def _send(self, status: int, text: bytes, content_type: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)

@@ -16,6 +16,7 @@ from services.api.app import create_app
 from services.api.auth.accounts import ensure_administrator
 from services.api.broker import check_broker
 from services.api.dependencies import Dependencies
+from services.api.request_ids import log_request_ids
 from services.api.server import Server
 from services.api.settings import ApiSettings, InsecureSettings
 from shared.database.engine import open_engine
@@ -29,6 +30,7 @@ def main() -> int:
     try:
         settings = ApiSettings.from_environ(os.environ)
         configure_logging("api", settings.log_level)
+        log_request_ids()
         prepare(settings)
     except (BadSetting, InsecureSettings, InvalidObjectStoreSettings, OSError) as error:
         return _refuse(error, 2)

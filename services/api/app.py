@@ -13,7 +13,9 @@ from services.api.dependencies import Dependencies
 from services.api.errors import Forbidden, MethodNotAllowed, NotFound
 from services.api.failures import answer_failures
 from services.api.http import SubPath, negotiate, slash_redirect
+from services.api.metrics import measure
 from services.api.openapi.pages import add_pages
+from services.api.request_ids import identify
 from services.api.routes import UNVERSIONED, VERSIONED, VERSIONS, Access, Handler, Route
 from services.api.schemas.fields import as_id
 
@@ -25,6 +27,8 @@ def create_app(dependencies: Dependencies) -> Flask:
     app = Flask("lossline-api", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    identify(app)
+    measure(app)
     for route in UNVERSIONED:
         _add(app, dependencies, route, "")
     left_out = {"v2"} if dependencies.settings.disable_v2 else set()

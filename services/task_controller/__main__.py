@@ -9,6 +9,7 @@ import sys
 
 from services.task_controller.heartbeats import Heartbeats
 from services.task_controller.intake import Intake
+from services.task_controller.metrics import Counted, Looks
 from services.task_controller.reaping import Reaper
 from services.task_controller.reconciler import Reconciler
 from services.task_controller.relay import Relay
@@ -16,7 +17,7 @@ from services.task_controller.settings import Settings
 from shared.broker.errors import BrokerError
 from shared.broker.pika_client import BlockingBroker
 from shared.database.engine import open_engine
-from shared.service import configure_logging, serve_health, stop_on_signals, threads
+from shared.service import Figures, configure_logging, serve_health, stop_on_signals, threads
 from shared.settings import BadSetting
 from shared.topology import PLATFORM
 
@@ -40,7 +41,8 @@ def run(settings: Settings) -> int:
         with BlockingBroker(settings.broker, "task-controller") as broker:
             broker.wait_connected(30)
             broker.declare(PLATFORM)
-            intake = Intake(engine, broker, settings)
+            counted = Counted()
+            intake = Intake(engine, broker, settings, counted)
             heartbeats = Heartbeats(engine, broker, settings)
 
             def readiness() -> str | None:
@@ -52,9 +54,10 @@ def run(settings: Settings) -> int:
                 "heartbeats": heartbeats.run,
                 "relay": Relay(engine, broker).run,
                 "reconciler": Reconciler(engine, broker, settings).run,
-                "reaper": Reaper(engine, broker, settings).run,
+                "reaper": Reaper(engine, broker, settings, counted).run,
             }
-            with serve_health(settings.health_port, readiness), threads(stopping, **loops) as failed:
+            figures: Figures = (*Looks(engine, broker).gauges(), counted.ended, counted.expired)
+            with serve_health(settings.health_port, readiness, figures=figures), threads(stopping, **loops) as failed:
                 stopping.wait()
             return 1 if failed() else 0
     except BrokerError as error:

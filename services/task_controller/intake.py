@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from services.task_controller.committing import commit
 from services.task_controller.handlers import HANDLERS, Reply
+from services.task_controller.metrics import Counted
 from services.task_controller.settings import Settings
 from shared import names
 from shared.broker.delays import backoff
@@ -35,10 +36,11 @@ class Read:
 class Intake:
     """Consumes commands and reports until told to stop."""
 
-    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings) -> None:
+    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings, counted: Counted | None = None) -> None:
         self._engine = engine
         self._broker = broker
         self._settings = settings
+        self._counted = counted or Counted()
         self.consumer = broker.consume(names.TASK_CONTROLLER_QUEUE, prefetch=4 * settings.batch)
 
     def run(self, stopping: Event) -> None:
@@ -58,7 +60,9 @@ class Intake:
 
     def _handle(self, deliveries: Sequence[Delivery]) -> None:
         reads = [read for delivery in deliveries if (read := self._read(delivery)) is not None]
-        send_replies(self._broker.publish_unconfirmed, self._commit(reads))
+        replies = self._commit(reads)
+        self._counted.settled((read.message for read in reads), replies)
+        send_replies(self._broker.publish_unconfirmed, replies)
         self.consumer.ack(deliveries)
 
     def _commit(self, reads: Sequence[Read]) -> list[Reply]:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import OperationalError
 
+from services.task_controller.metrics import Counted
 from services.task_controller.reaper import Watch
 from services.task_controller.settings import Settings
 from shared import names
@@ -35,10 +36,11 @@ _GAPS = 4
 class Reaper:
     """Looks every second; gives up attempts whose workers have gone silent."""
 
-    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings) -> None:
+    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings, counted: Counted | None = None) -> None:
         self._engine = engine
         self._broker = broker
         self._settings = settings
+        self._counted = counted or Counted()
         self._id = uuid4().hex
         self._canaries: deque[tuple[int, float]] = deque(maxlen=64)
         self._watch: Watch[UUID] = Watch(settings.lease, _GAPS * settings.reaper_looks_every)
@@ -97,4 +99,5 @@ class Reaper:
             working_set.flush()
 
         in_working_set(self._engine, self._settings.policy, work)
+        self._counted.expired.add(by=len(attempt_ids))
         log.warning("Gave up silent attempts", extra={"attempts": [str(each) for each in attempt_ids]})

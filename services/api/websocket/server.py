@@ -25,9 +25,12 @@ from services.api.websocket.settings import WebsocketSettings
 from services.api.websocket.snapshots import Snapshot, read_snapshot
 from services.api.websocket.watch import Watch
 from shared.database.engine import open_engine
+from shared.metrics import Gauge, Metric
 from shared.service import serve_health
 
 log = logging.getLogger(__name__)
+
+CLIENTS = Metric("lossline_websocket_clients", "Clients that are told the queue status.")
 
 _LONGEST_MESSAGE = 64 * 1024
 """Bytes that a client may say at once."""
@@ -124,7 +127,8 @@ async def serve_until_stopped(settings: WebsocketSettings) -> None:
     engine = open_engine(settings.database, name="lossline-websocket", pool_size=_POOL)
     try:
         server = WebsocketServer(engine, settings)
-        with serve_health(settings.health_port, server.problem):
+        listeners = Gauge(CLIENTS, lambda: {(): server.hub.listeners})
+        with serve_health(settings.health_port, server.problem, figures=(listeners,)):
             await server.run(stopping)
         log.info("Stopped")
     finally:
