@@ -16,7 +16,7 @@ from services.api.openapi.operations import (
 )
 from services.api.openapi.parameters import ANALYSIS_WORDS, SUB_TASK_WORDS, filters
 from services.api.openapi.tables.crud import Operations, crud
-from services.api.schemas import requests
+from services.api.schemas import requests, server_work
 from services.api.schemas.answers import analyses, files, runs
 from services.api.serialize.analyses import STORED_FIELDS, TRACEBACK_FIELDS
 from services.api.views import analyses as analysis_views
@@ -52,6 +52,7 @@ _ANALYSES: dict[str, Operations] = {
         filters(analysis_views.FILTERS, ANALYSIS_WORDS),
         entry=Shape(analyses.Analysis, analyses.ListedAnalysisV1),
     ),
+    "analyses/combine/": {"POST": Operation(_ANALYSIS, json_of(server_work.CombineBody))},
     **_paths(
         {
             "copy": {"POST": Operation(_ANALYSIS, _CHANGES)},

@@ -14,7 +14,7 @@ from services.api.openapi.operations import (
 )
 from services.api.openapi.parameters import filters
 from services.api.openapi.tables.crud import Operations, crud
-from services.api.schemas import requests
+from services.api.schemas import requests, server_work
 from services.api.schemas.answers import analyses, files, portfolios
 from services.api.views import data_files, models, setting_templates
 from services.api.views import portfolios as portfolio_views
@@ -78,6 +78,18 @@ _EXPOSURE: Operations = {
     "POST": upload(files.UploadedExposure, "Take exposure as csv, parquet or compressed csv."),
     "DELETE": taken_away(),
 }
+_VALIDATED, _QUEUED = Shape(portfolios.ValidatedFiles), Shape(portfolios.Queued)
+_FILE = {"type": "string", "format": "binary"}
+_TRANSFORM_FORM = {
+    "type": "object",
+    "properties": {
+        "mapping_file": _FILE,
+        "transform_file": _FILE,
+        "file_type": {"type": "string", "enum": list(server_work.FILE_TYPES)},
+    },
+    "required": ["mapping_file", "transform_file", "file_type"],
+}
+_TRANSFORM = Body(Shape(_TRANSFORM_FORM), media=("multipart/form-data",))
 _PORTFOLIOS: dict[str, Operations] = {
     **crud(
         "portfolios/",
@@ -95,6 +107,15 @@ _PORTFOLIOS: dict[str, Operations] = {
         "GET": Operation(_LINKS),
         "POST": Operation(_LINKS, json_of(requests.StorageLinksBody)),
     },
+    "portfolios/<pk>/validate/": {
+        "GET": Operation(_VALIDATED),
+        "POST": Operation(_VALIDATED, json_of(server_work.ValidationBody, required=False)),
+    },
+    "portfolios/<pk>/exposure_run/": {
+        "GET": file_download("Send what the last exposure run computed."),
+        "POST": Operation(_QUEUED, json_of(server_work.ExposureRunBody, required=False)),
+    },
+    "portfolios/<pk>/exposure_transform/": {"POST": Operation(_QUEUED, _TRANSFORM)},
     "portfolios/<pk>/errors_file/": {"GET": file_download()},
     "portfolios/<pk>/location_file/": _EXPOSURE,
     "portfolios/<pk>/accounts_file/": _EXPOSURE,

@@ -33,9 +33,9 @@ def number(about: str = "", *, nullable: bool = False) -> fields.Float:
     return fields.Float(required=True, allow_none=nullable, metadata=_about(about))
 
 
-def yes_no(about: str = "") -> fields.Boolean:
+def yes_no(about: str = "", *, nullable: bool = False) -> fields.Boolean:
     """True or false."""
-    return fields.Boolean(required=True, metadata=_about(about))
+    return fields.Boolean(required=True, allow_none=nullable, metadata=_about(about))
 
 
 def moment(about: str = "", *, nullable: bool = False) -> fields.DateTime:

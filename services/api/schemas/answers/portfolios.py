@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from services.api.schemas.answers.base import Answer, link, moment, one, several, text, whole
+from services.api.schemas.answers.base import Answer, link, moment, one, several, text, whole, yes_no
 
 _STATUSES = ("NONE", "INSUFFICIENT_DATA", "STARTED", "ERROR", "RUN_COMPLETED")
 
@@ -82,3 +82,18 @@ class ReportingCurrency(Answer):
     """The currency that losses are reported in."""
 
     reporting_currency = text()
+
+
+class ValidatedFiles(Answer):
+    """Which exposure files have been found valid; null where there is none."""
+
+    location_validated = yes_no(nullable=True)
+    accounts_validated = yes_no(nullable=True)
+    reinsurance_info_validated = yes_no(nullable=True)
+    reinsurance_scope_validated = yes_no(nullable=True)
+
+
+class Queued(Answer):
+    """The work has been asked for."""
+
+    message = text(only=("in queue",))

@@ -19,6 +19,7 @@ from services.api.schemas.answers.base import (
 )
 from services.api.schemas.requests import RUN_MODES
 from shared.core.states import AttemptState, RunKind, RunState, SubTaskState
+from shared.names import SERVER_MODE
 
 
 class Run(Answer):
@@ -27,7 +28,7 @@ class Run(Answer):
     id = whole()
     run_uuid = text()
     kind = text(only=RunKind)
-    run_mode = text(only=RUN_MODES)
+    run_mode = text(only=(*RUN_MODES, SERVER_MODE))
     state = text(only=RunState)
     priority = whole()
     requested = moment()
