@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from services.task_controller.intake import Intake
+from services.task_controller.metrics import Counted
 from services.task_controller.settings import Settings
 from shared import names
 from shared.codec import to_json
@@ -61,6 +62,17 @@ def test_claims_and_results_are_answered_on_the_workers_own_queue(world: World, 
     talker.say(AttemptFinished(answer.grant.attempt_id, talker.worker_id))
     assert talker.hears() == AttemptSettled(answer.grant.attempt_id)
     assert world.state_of("pre-analysis-hook") == "QUEUED"
+
+
+def test_what_attempts_ended_of_is_counted_once_it_is_taken(
+    world: World, broker: MemoryBroker, talker: Talker, settings: Settings
+) -> None:
+    world.started(RunKind.GENERATE_INPUTS)
+    grant, counted = world.granted(), Counted()
+    with running(intake=Intake(world.engine, broker, settings, counted).run):
+        talker.say(AttemptFinished(uuid4(), talker.worker_id), AttemptFinished(grant.attempt_id, talker.worker_id))
+        eventually(lambda: list(counted.ended.samples()), "it is counted")
+    assert list(counted.ended.samples()) == [("", '{cause="completed"}', 1)]
 
 
 def test_messages_that_wait_together_are_committed_together(

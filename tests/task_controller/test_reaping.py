@@ -9,11 +9,13 @@ from sqlalchemy import Connection, text
 
 from services.task_controller import reaping
 from services.task_controller.heartbeats import Heartbeats
+from services.task_controller.metrics import Counted
 from services.task_controller.reaping import Reaper
 from services.task_controller.settings import Settings
 from shared import names
 from shared.core.states import RunKind
 from shared.messages.catalogue import Grant
+from shared.metrics import exposition
 from tests.fakes.broker import MemoryBroker, MemoryServer
 from tests.task_controller.waiting import eventually
 from tests.task_controller.wire import Talker, heard, running
@@ -44,9 +46,15 @@ def heartbeats(world: World, broker: MemoryBroker, settings: Settings) -> Heartb
 
 
 @pytest.fixture
-def reaper(world: World, broker: MemoryBroker, settings: Settings) -> Reaper:
+def counted() -> Counted:
+    """What the reaper counts."""
+    return Counted()
+
+
+@pytest.fixture
+def reaper(world: World, broker: MemoryBroker, settings: Settings, counted: Counted) -> Reaper:
     """A reaper, driven by the tests."""
-    return Reaper(world.engine, broker, settings)
+    return Reaper(world.engine, broker, settings, counted)
 
 
 @pytest.fixture
@@ -87,6 +95,16 @@ def test_a_grant_that_no_heartbeat_ever_listed_is_undelivered(
     looks(world, reaper, clock, heartbeats, 1.3)
     assert world.attempt(grant.attempt_id).state == "undelivered"
     assert world.sub_tasks(grant.run_id)[0].retry_count == 0
+
+
+def test_what_is_given_up_is_counted(
+    world: World, reaper: Reaper, clock: Clock, heartbeats: Heartbeats, grant: Grant, counted: Counted
+) -> None:
+    looks(world, reaper, clock, heartbeats, 0.9)
+    before = exposition([counted.expired])
+    looks(world, reaper, clock, heartbeats, 0.4)
+    assert "lossline_leases_expired_total 1" not in before
+    assert "lossline_leases_expired_total 1" in exposition([counted.expired])
 
 
 def test_an_attempt_whose_worker_beats_is_never_given_up(
