@@ -34,6 +34,7 @@ from services.api.views import (
     speedup,
     sub_tasks,
     tokens,
+    workers,
 )
 
 Handler = Callable[..., Response]
@@ -279,6 +280,8 @@ _QUEUES = (
     Route("queue-status/", {"GET": queues.get_status}, versions=V2),
 )
 
+_WORKERS = (Route("workers/", {"GET": workers.list_workers}, Access.STAFF, V2),)
+
 _AUDIT = (Route("audit/", {"GET": audit.list_audit}, Access.STAFF, V2),)
 
-VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES, *_QUEUES, *_AUDIT)
+VERSIONED = (*_MODELS, *_PORTFOLIOS, *_DATA_FILES, *_ANALYSES, *_RUNS, *_TASK_STATUSES, *_QUEUES, *_WORKERS, *_AUDIT)

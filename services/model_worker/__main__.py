@@ -71,7 +71,7 @@ async def work(settings: Settings, registration: RegisterModel | None) -> int:
             cache = ObjectCache(store, directory / "objects")
             supervisor = Supervisor(Workshop(worker_id, settings, directory, store, cache, forks), broker)
             for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, supervisor.draining.set)
+                asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
             if settings.register and registration is not None:
                 await broker.publish(OutgoingMessage("", names.MONITOR_QUEUE, encode(registration)))
             with serve_health(settings.health_port, supervisor.not_ready):

@@ -57,7 +57,7 @@ def stop_run(worker: Supervisor, message: StopRun) -> None:
 def drain(worker: Supervisor, message: DrainWorker) -> None:
     """Take no more work, finish, exit."""
     if message.worker_id == worker.worker_id:
-        worker.draining.set()
+        worker.leave()
 
 
 HANDLERS: Mapping[type[Message], Callable[[Supervisor, Any], None]] = {

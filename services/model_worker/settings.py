@@ -52,6 +52,8 @@ class Settings:
     watch_every: float = 1.0
     log_limit: int | None = None
     keep_trees: float = 600.0
+    fleet_name: str | None = None
+    """What the fleet that started this worker calls it."""
 
     @property
     def queue(self) -> str:
@@ -94,6 +96,7 @@ class Settings:
             drain_for=options.seconds("DRAIN_FOR", 30.0),
             self_fence=options.seconds("SELF_FENCE", 300.0),
             log_limit=options.size("LOG_LIMIT", 64 * 1024**2),
+            fleet_name=environ.get("LOSSLINE_FLEET_NAME") or None,
             patience=Patience(
                 options.seconds_or_never("STALLED_AFTER", 3600.0), options.seconds_or_never("DEADLINE", None)
             ),

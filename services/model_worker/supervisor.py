@@ -6,6 +6,7 @@ settled; then the fork server, the broker's connection and the health server go.
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -47,6 +48,7 @@ class Supervisor:
         self.holdings = Holdings()
         self.attempts: dict[UUID, Attempt] = {}
         self.draining = asyncio.Event()
+        self._stop_by: float | None = None
         self._contact = Contact(self.settings.beat_every)
         self._broker = broker
         self._claims = Claims(workshop.worker_id, self.settings.queue, self.settings.claim_again_after, self._say)
@@ -96,6 +98,18 @@ class Supervisor:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    def leave(self) -> None:
+        """Drain, and take all the time that the running attempts need: nothing is interrupted."""
+        if not self.draining.is_set():
+            self._stop_by = math.inf
+            self.draining.set()
+
+    def stop(self) -> None:
+        """Drain within the drain time, from now on; also where `leave` had said otherwise."""
+        if self._stop_by in (None, math.inf):
+            self._stop_by = self._loop.time() + self.settings.drain_for
+        self.draining.set()
 
     def answer(self, message: ClaimAnswered) -> None:
         """A claim has its answer, and the report that came with it perhaps too."""
@@ -270,6 +284,7 @@ class Supervisor:
             draining=self.draining.is_set(),
             running=tuple(self.holdings.running.values()),
             finished=tuple(self.holdings.finished.values()),
+            fleet_name=self.settings.fleet_name,
         )
         return OutgoingMessage("", names.HEARTBEAT_QUEUE, encode(beat), persistent=False)
 
@@ -284,18 +299,16 @@ class Supervisor:
 
         The wait for the answers takes what is left of the drain time, and is never shorter than four heartbeats.
         """
-        self.draining.set()
-        deadline = self._loop.time() + self.settings.drain_for
+        if self._stop_by is None:
+            self.stop()
         log.info("Draining", extra={"worker": self.worker_id, "attempts": len(self.attempts)})
         for grant in await self._claims.late_grants(2 * self.settings.beat_every):
             self._hand_back(grant)
-        if not await self._until(lambda: not self.attempts, deadline):
+        if not await self._until(lambda: not self.attempts):
             for attempt in self.attempts.values():
                 attempt.stop(Cause.DRAINED)
             await self._until(lambda: not self.attempts, self._loop.time() + self.settings.stop_grace + 5)
-        if not await self._until(
-            lambda: self.holdings.is_empty, max(deadline, self._loop.time() + 4 * self.settings.beat_every)
-        ):
+        if not await self._until(lambda: self.holdings.is_empty, self._loop.time() + 4 * self.settings.beat_every):
             log.warning("Leaving without an answer", extra={"reports": len(self.holdings.finished)})
 
     def _hand_back(self, grant: Grant) -> None:
@@ -303,8 +316,9 @@ class Supervisor:
         reason = "granted to a worker that drains"
         self.holdings.finish(AttemptFinished(grant.attempt_id, self.worker_id, Cause.DRAINED, reason))
 
-    async def _until(self, reached: Callable[[], bool], deadline: float) -> bool:
-        while not reached() and self._loop.time() < deadline:
+    async def _until(self, reached: Callable[[], bool], at_least: float = 0.0) -> bool:
+        """Wait until the time to stop, which may come nearer meanwhile, or until `at_least` where that is later."""
+        while not reached() and self._loop.time() < max(at_least, self._stop_by or 0.0):
             await asyncio.sleep(0.05)
         return reached()
 

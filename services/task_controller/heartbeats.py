@@ -138,6 +138,7 @@ def _register(connection: Connection, beats: Sequence[WorkerBeat]) -> None:
             "slots": beat.slots,
             "free_slots": beat.free_slots,
             "draining": beat.draining,
+            "fleet_name": beat.fleet_name,
         }
         for beat in sorted(beats, key=lambda beat: beat.worker_id)
     ]

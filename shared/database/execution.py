@@ -232,6 +232,7 @@ class Worker(Table):
     beats: Mapped[int] = mapped_column(BigInteger, server_default="1")
     died_at: Mapped[Moment | None]
     died_of: Mapped[str | None]
+    fleet_name: Mapped[str | None] = mapped_column(String(255))
     __table_args__ = (Index(None, "queue"),)
 
 

@@ -164,7 +164,10 @@ class AttemptBeat:
 
 @dataclass(frozen=True)
 class WorkerBeat(Message):
-    """A worker is alive and holds these attempts; only those are renewed. Sent every two seconds."""
+    """A worker is alive and holds these attempts; only those are renewed. Sent every two seconds.
+
+    `fleet_name` is what the fleet that started the worker calls it, or null where nobody's fleet did.
+    """
 
     worker_id: str
     queue: str
@@ -174,6 +177,7 @@ class WorkerBeat(Message):
     draining: bool = False
     running: tuple[AttemptBeat, ...] = ()
     finished: tuple[AttemptFinished, ...] = ()
+    fleet_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,7 @@ class StopRun(Message):
 
 @dataclass(frozen=True)
 class DrainWorker(Message):
-    """A worker takes no more work, finishes what it has and exits."""
+    """A worker takes no more work, finishes what it has, however long that takes, and exits."""
 
     worker_id: str
 

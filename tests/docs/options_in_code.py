@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 
 _WHOLE = re.compile(r"(?:OASIS|LOSSLINE)_[A-Z][A-Z0-9_]*[A-Z0-9]")
 _OPTION = re.compile(r"[A-Z][A-Z0-9_]+")
-_SECTION = re.compile(r"OASIS_(?:(?:SERVER|WORKER_MONITOR|WORKER|CELERY|TASK_CONTROLLER)_)?")
+_SECTION = re.compile(r"OASIS_(?:(?:SERVER|WORKER_MONITOR|WORKER_CONTROLLER|WORKER|CELERY|TASK_CONTROLLER)_)?")
 _SOURCES = frozenset({"options", "lookup", "environ"})
 """What options are read from is called so throughout the code: an `Options`, a lookup, an environment."""
 

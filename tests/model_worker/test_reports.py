@@ -22,12 +22,12 @@ def controller(shared_controller: Controller, shared_worker: WorkerProcess) -> I
 
 def test_a_heartbeat_comes_every_two_seconds(bench: Bench, ears: Ears) -> None:
     with Controller(ears, bench.queue) as controller:
-        worker = bench.start(3, "services.model_worker")
+        worker = bench.start(3, "services.model_worker", LOSSLINE_FLEET_NAME="one")
         beat = controller.beat_after(0)
         began = time.monotonic()
         controller.beat_after(3)
         assert 5 < time.monotonic() - began < 12
-    assert (beat.worker_id, beat.queue) == (worker.worker_id, bench.queue)
+    assert (beat.worker_id, beat.queue, beat.fleet_name) == (worker.worker_id, bench.queue, "one")
     assert (beat.slots, beat.free_slots, beat.draining, beat.running, beat.finished) == (3, 3, False, (), ())
 
 

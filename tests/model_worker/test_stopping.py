@@ -131,6 +131,26 @@ class TestDrain:
         controller.tell_all(DrainWorker(worker.worker_id))
         assert worker.wait(10) == 0
 
+    def test_a_worker_that_is_drained_by_a_message_takes_all_the_time_that_its_attempt_needs(
+        self, bench: Bench, controller: Controller
+    ) -> None:
+        worker = bench.start(OASIS_WORKER_DRAIN_FOR="0.2", **LONG)
+        grant, go_on = begin(controller, bench)
+        controller.tell_all(DrainWorker(worker.worker_id))
+        wait_for(lambda: controller.next_beat().draining, "a draining worker")
+        assert [held.attempt_id for held in controller.next_beat().running] == [grant.attempt_id]
+        go_on.touch()
+        assert controller.report_of(grant).cause is None
+        assert worker.wait(10) == 0
+
+    def test_sigterm_ends_the_patience_of_a_worker_that_drains(self, bench: Bench, controller: Controller) -> None:
+        worker = bench.start(OASIS_WORKER_DRAIN_FOR="0.2")
+        grant, _ = begin(controller, bench)
+        controller.tell_all(DrainWorker(worker.worker_id))
+        wait_for(lambda: controller.next_beat().draining, "a draining worker")
+        assert terminate(worker, within=15) == 0
+        assert controller.report_of(grant).cause is Cause.DRAINED
+
     def test_what_a_draining_worker_is_granted_too_late_is_handed_back_with_its_token(
         self, bench: Bench, controller: Controller
     ) -> None:

@@ -96,14 +96,14 @@ def test_only_a_heartbeat_that_lists_attempts_is_answered_once_it_was_committed(
 
 
 def test_heartbeats_keep_the_registry_of_workers(world: World, heartbeats: Heartbeats, talker: Talker) -> None:
-    talker.beat(host="alpha", slots=4, free_slots=4)
+    talker.beat(host="alpha", slots=4, free_slots=4, fleet_name="fleet-1")
     heard(heartbeats)
     talker.beat(host="alpha", slots=4, free_slots=1, draining=True)
     heard(heartbeats)
     with world.engine.connect() as connection:
         row = connection.execute(select(Worker.__table__)).one()
     assert (row.worker_id, row.host, row.slots, row.free_slots, row.draining) == ("w1", "alpha", 4, 1, True)
-    assert row.beats == 2
+    assert (row.beats, row.fleet_name) == (2, "fleet-1")
     assert row.first_seen < row.last_seen
 
 

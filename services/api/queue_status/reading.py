@@ -18,7 +18,7 @@ from shared.database.execution import QUEUE_STATUS_VERSION, Run, StageRow, Worke
 from shared.database.resources import Analysis, Model
 from shared.names import model_queue
 
-_SILENCE = timedelta(seconds=10)
+SILENCE = timedelta(seconds=10)
 """A worker whose last heartbeat is older does not count."""
 
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
@@ -89,7 +89,7 @@ def _analyses(session: Session, shares: Mapping[int, tuple[Share, ...]]) -> Iter
 
 
 def _serving() -> Executable:
-    alive = (Worker.died_at.is_(None), Worker.draining.is_(False), Worker.last_seen >= func.now() - _SILENCE)
+    alive = (Worker.died_at.is_(None), Worker.draining.is_(False), Worker.last_seen >= func.now() - SILENCE)
     return select(Worker.queue, func.count().label("workers")).where(*alive).group_by(Worker.queue)
 
 

@@ -1,0 +1,139 @@
+"""The reconcile loop: at every message, and every few seconds, what is wanted is compared with what is there.
+
+Order of shutdown: the loop ends with the step that it is in; then, where the settings say so, all workers are told to
+stop and waited for, else they stay and are found again; then the websocket's connection, the broker's and the health
+server go.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from uuid import uuid4
+
+from services.worker_controller.errors import ControllerError, FleetError
+from services.worker_controller.fleet import Fleet, Member
+from services.worker_controller.listening import Latest
+from services.worker_controller.models_file import ModelEntry
+from services.worker_controller.pacing import Hold, after_death
+from services.worker_controller.plan import Rules, State, step
+from services.worker_controller.platform_api import Reading, ScalingOptions, read_serving
+from services.worker_controller.world import Action, Bury, Drain, Fellow, Kill, Serving, Start, World
+from shared.broker.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+_STOP_POLL = 0.2
+
+
+class Telling(Protocol):
+    """A Teller, or what stands for it in tests."""
+
+    def drain(self, worker_id: str) -> None: ...
+
+    def died(self, worker_id: str, reason: str) -> None: ...
+
+
+@dataclass
+class Controller:
+    """Wired by the composition root. `every`: seconds between two comparisons where no message comes."""
+
+    api: Reading
+    fleet: Fleet
+    tell: Telling
+    latest: Latest
+    models: Mapping[str, ModelEntry]
+    options: ScalingOptions
+    rules: Rules = field(default_factory=Rules)
+    every: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    state: State = field(default_factory=State)
+    _introduced: set[str] = field(default_factory=set, init=False)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Until `stopping` is set."""
+        version = -1
+        while not stopping.is_set():
+            self.latest.wait_newer(version, self.every)
+            version = self.latest.get()[1]
+            try:
+                self.reconcile()
+            except (ControllerError, BrokerError) as error:
+                log.warning("Cannot compare now; it is tried again", extra={"reason": str(error)})
+
+    def reconcile(self) -> None:
+        """Compare once, and do what follows. Raises ControllerError, BrokerError; what was not done shows next time."""
+        before = self.state
+        self.state, actions = step(before, self.look(), self.clock(), self.rules)
+        for queue, target in self.state.targets.items():
+            if target.workers != (before.targets[queue].workers if queue in before.targets else None):
+                log.info("A queue is to have workers", extra={"queue": queue, "workers": target.workers})
+        for action in actions:
+            self._perform(action)
+
+    def look(self) -> World:
+        """What is there: the fleet last, so that whoever has beaten is a member."""
+        demands, _ = self.latest.get()
+        scalings = self.options.of(self.models.values())
+        serving = read_serving(self.api)
+        fellows = tuple(_fellow(member, serving.get(member.name)) for member in self.fleet.members())
+        unknown = frozenset(self.models.keys() - scalings.keys())
+        self._introduced |= {fellow.queue for fellow in fellows if fellow.queue in unknown and fellow.serving}
+        slots = {queue: model.slots for queue, model in self.models.items()}
+        return World(demands, scalings, slots, fellows, unknown - self._introduced)
+
+    def stop_workers(self, within: float) -> None:
+        """Stop all workers and wait; whoever is still there after `within` seconds is killed."""
+        for member in self._alive():
+            log.info("Stopping a worker", extra={"fleet_name": member.name})
+            self.fleet.stop(member.name)
+        deadline = time.monotonic() + within
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(_STOP_POLL)
+        for member in self._alive():
+            log.warning("Killing a worker that did not stop", extra={"fleet_name": member.name, "within_s": within})
+            self.fleet.kill(member.name)
+
+    def _alive(self) -> list[Member]:
+        return [member for member in self.fleet.members() if member.ended is None]
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Start(queue):
+                self._start(queue)
+            case Drain(name, worker_id):
+                log.info("Draining a worker", extra={"fleet_name": name, "worker": worker_id})
+                self.tell.drain(worker_id)
+            case Kill(name, reason):
+                log.warning("Killing a worker", extra={"fleet_name": name, "reason": reason})
+                self.fleet.kill(name)
+            case Bury(name, reason, worker_id):
+                self._bury(name, reason, worker_id)
+
+    def _start(self, queue: str) -> None:
+        name = f"{queue}-{uuid4().hex[:12]}"
+        try:
+            self.fleet.start(name, self.models[queue])
+        except FleetError as error:
+            hold = after_death(self.state.holds.get(queue, Hold()), self.clock(), str(error), self.rules.pacing)
+            self.state = replace(self.state, holds={**self.state.holds, queue: hold})
+            log.warning("A worker cannot be started", extra={"queue": queue, "reason": str(error)})
+        else:
+            log.info("Started a worker", extra={"queue": queue, "fleet_name": name})
+
+    def _bury(self, name: str, reason: str, worker_id: str | None) -> None:
+        """Report first: a report that fails is made again, from the member that is still there."""
+        if worker_id is not None:
+            self.tell.died(worker_id, reason)
+        if reason:
+            log.warning("A worker has died", extra={"fleet_name": name, "worker": worker_id, "reason": reason})
+        self.fleet.forget(name)
+
+
+def _fellow(member: Member, serving: Serving | None) -> Fellow:
+    died = None
+    if member.ended is not None:
+        died = "" if member.ended.in_order else member.ended.reason
+    return Fellow(member.name, member.queue, member.age, serving, died)

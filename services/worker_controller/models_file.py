@@ -1,0 +1,123 @@
+"""The file of models: for each queue how its workers are started. YAML (JSON is some); unknown keys are refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.worker_controller.errors import BadModelsFile
+from shared.names import model_queue
+
+_RUN_MODES = ("v1", "v2")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """How workers of one model are started. What a fleet cannot use is refused by that fleet, not here.
+
+    `environment`: a value of null is taken from the controller's own environment. `cpus` in cores, `memory` as `4G`.
+    """
+
+    supplier: str
+    model: str
+    version: str
+    run_mode: str = "v2"
+    slots: int = 1
+    directory: str | None = None
+    image: str | None = None
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    volumes: tuple[str, ...] = ()
+    network: str | None = None
+    cpus: float | None = None
+    memory: str | None = None
+
+    @property
+    def queue(self) -> str:
+        """The queue that its workers serve."""
+        return model_queue(self.supplier, self.model, self.version, self.run_mode.upper())
+
+    def variables(self, own: Mapping[str, str]) -> dict[str, str]:
+        """What a worker of the model gets; `own`: the controller's environment."""
+        taken = {name: own.get(name) if value is None else value for name, value in self.environment.items()}
+        return {
+            "OASIS_MODEL_SUPPLIER_ID": self.supplier,
+            "OASIS_MODEL_ID": self.model,
+            "OASIS_MODEL_VERSION_ID": self.version,
+            "OASIS_RUN_MODE": self.run_mode,
+            "OASIS_CELERY_CONCURRENCY": str(self.slots),
+            **({"OASIS_MODEL_DATA_DIRECTORY": self.directory} if self.directory else {}),
+            **{name: value for name, value in taken.items() if value is not None},
+        }
+
+
+_KNOWN = tuple(each.name for each in fields(ModelEntry))
+_NEEDED = ("supplier", "model", "version")
+
+
+def read_models_file(path: Path) -> Mapping[str, ModelEntry]:
+    """The models by queue. Raises BadModelsFile with a sentence that names the entry and what is wrong with it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadModelsFile(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict) or set(content) != {"models"} or not isinstance(content["models"], list):
+        raise BadModelsFile(f"{path} must hold one key, `models`, with a list of models")
+    entries = [_entry(f"{path}, model {number}", each) for number, each in enumerate(content["models"], 1)]
+    by_queue = {entry.queue: entry for entry in entries}
+    if len(by_queue) < len(entries):
+        raise BadModelsFile(f"{path} names a queue twice; the queues are {', '.join(each.queue for each in entries)}")
+    return by_queue
+
+
+def _entry(where: str, given: Any) -> ModelEntry:
+    if not isinstance(given, dict):
+        raise BadModelsFile(f"{where}: it must be a mapping with the keys {', '.join(_KNOWN)}")
+    unknown = [str(key) for key in given if key not in _KNOWN]
+    if unknown:
+        raise BadModelsFile(f"{where}: unknown {', '.join(sorted(unknown))}; known are {', '.join(_KNOWN)}")
+    missing = [name for name in _NEEDED if not given.get(name)]
+    if missing:
+        raise BadModelsFile(f"{where}: {', '.join(missing)} must be given")
+    return ModelEntry(**{name: _checked(f"{where}: {name}", name, value) for name, value in given.items()})
+
+
+def _checked(where: str, name: str, value: Any) -> Any:
+    if name == "environment":
+        return _environment(where, value)
+    if name in ("command", "volumes"):
+        return _texts(where, value)
+    if name == "slots":
+        return _number(where, value, int)
+    if name == "cpus":
+        return None if value is None else _number(where, value, int, float)
+    if value is None and name not in _NEEDED:
+        return None
+    if not isinstance(value, str):
+        raise BadModelsFile(f"{where} must be a text, not {value!r}; put it in quotes")
+    if name == "run_mode" and value.lower() not in _RUN_MODES:
+        raise BadModelsFile(f"{where} must be v1 or v2, not {value!r}")
+    return value.lower() if name == "run_mode" else value
+
+
+def _environment(where: str, value: Any) -> Mapping[str, str | None]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise BadModelsFile(f"{where} must be a mapping of variables")
+    wrong = [key for key, each in value.items() if not isinstance(each, str | int | float | None)]
+    if wrong:
+        raise BadModelsFile(f"{where}: the value of {', '.join(wrong)} must be a text")
+    return {key: None if each is None else str(each) for key, each in value.items()}
+
+
+def _texts(where: str, value: Any) -> Sequence[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise BadModelsFile(f"{where} must be a list of texts")
+    return tuple(value)
+
+
+def _number(where: str, value: Any, *kinds: type) -> Any:
+    if isinstance(value, kinds) and not isinstance(value, bool) and float(str(value)) > 0:
+        return value
+    raise BadModelsFile(f"{where} must be a number above 0, not {value!r}")
