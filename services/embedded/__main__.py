@@ -23,6 +23,7 @@ MODE = "V2: in chunks, by many workers. V1: undivided, by one worker on every co
 Modes = Annotated[
     list[RunMode], typer.Option("--run-mode", case_sensitive=False, help=f"{MODE} Give both for workers of both.")
 ]
+Scale = Annotated[bool, typer.Option("--scale", help="Workers come and go with the work, up to --workers per model.")]
 ONE = "Its number in the list, its id, or how that begins."
 Chosen = Annotated[list[str] | None, typer.Argument(help="Numbers or ids of messages.")]
 Everything = Annotated[bool, typer.Option("--all", help="All parked messages.")]
@@ -37,6 +38,7 @@ WebsocketPort = Annotated[
 def up(
     model: Models = [],  # noqa: B006 - typer reads it
     workers: Workers = 1,
+    scale: Scale = False,
     port: Port = 8000,
     websocket_port: WebsocketPort = None,
     run_mode: Modes = [RunMode.V2],  # noqa: B006 - typer reads it
@@ -45,7 +47,7 @@ def up(
     from services.embedded.commands import up as run
 
     modes = tuple(dict.fromkeys(run_mode))
-    run(model, workers, port, websocket_port, Console(stderr=False), modes)
+    run(model, workers, port, websocket_port, Console(stderr=False), modes, scale=scale)
 
 
 @app.command()

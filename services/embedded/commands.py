@@ -54,6 +54,8 @@ def up(
     websocket_port: int | None,
     console: Console,
     modes: Sequence[RunMode] = (),
+    *,
+    scale: bool = False,
 ) -> None:
     """Run every service in the foreground until Ctrl-C or SIGTERM. The websocket's port is the next one by default."""
     stopping = stop_event()
@@ -64,12 +66,13 @@ def up(
     fleets = [Fleet(model, workers, slots, mode) for model in directories for mode in modes or (RunMode.V2,)]
     starting = Platform(layout, fleets, port, cache, said=lambda text: console.print(f"  {text}", style="dim"))
     starting.websocket_port = websocket_port or port + 1
+    starting.scale = scale
     with starting as platform:
         console.print(f"[bold]Lossline is up.[/]  API: {platform.url}  (also {platform.url}api/)")
         console.print(f"Queue status: {platform.websocket_url}ws/v2/queue-status/")
         console.print(f"Log in as {platform.login.username} / {platform.login.password}; Ctrl-C stops everything.")
         for fleet in fleets:
-            console.print(str(fleet))
+            console.print(f"{fleet}, as work comes" if scale else str(fleet))
         console.print(f"Logs: {layout.logs}", soft_wrap=True)
         stopping.wait()
         console.print("Stopping.")

@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from services.embedded.process_tree import ProcessTree
 from services.embedded.rabbitmq import PrivateBroker
 from services.embedded.readiness import http_ready
 from services.embedded.running import announced
+from services.embedded.scaling import ScaledModel, controller_environment, write_models_file
 from services.embedded.service_process import Death, Service
 from shared.core.plan import RunMode
 from shared.database.migrations import upgrade
@@ -37,12 +38,14 @@ INTERNAL_WORKER = "internal-worker"
 
 @dataclass(frozen=True)
 class Fleet:
-    """The workers of one model on this machine."""
+    """The workers of one model on this machine: so many, or at most so many where they follow the work."""
 
     model: ModelDirectory
     workers: int = 1
     slots: int = 1
     run_mode: RunMode = RunMode.V2
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """What its workers get besides."""
 
     def __str__(self) -> str:
         """As `lossline up` prints it."""
@@ -62,6 +65,8 @@ class Platform:
     said: Callable[[str], None]
     login: Login = field(default_factory=Login)
     websocket_port: int = field(default_factory=free_port)
+    scale: bool = False
+    """Whether workers follow the work, started by a worker controller."""
     _resources: ExitStack = field(default_factory=ExitStack, init=False)
 
     @property
@@ -98,8 +103,11 @@ class Platform:
         reporter = entered.enter_context(DeathReporter(broker.url))
         self.said("starting the services and the workers")
         tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
-        workers = [worker for fleet in self.fleets for worker in self._workers(surroundings, fleet)]
+        fixed = () if self.scale else self.fleets
+        workers = [worker for fleet in fixed for worker in self._workers(surroundings, fleet)]
         tree.start(*self._services(surroundings), self._internal_worker(surroundings), *workers)
+        if self.scale:
+            tree.start(self._worker_controller(surroundings))
 
     def _database(self, entered: ExitStack) -> str:
         """The URL of the user's database where one is configured, else of our own."""
@@ -150,18 +158,31 @@ class Platform:
             name = worker_name(fleet, number)
             run, id_file = self.layout.run / name, self._id_file(name)
             environ = surroundings.of_worker(fleet.model, fleet.slots, run, id_file, fleet.run_mode)
-            workers.append(self._worker(name, environ))
+            workers.append(self._worker(name, environ | fleet.environ))
         return workers
 
     def _internal_worker(self, surroundings: Surroundings) -> Service:
         environ = surroundings.of_internal_worker(self.layout.run / INTERNAL_WORKER, self._id_file(INTERNAL_WORKER))
         return self._worker(INTERNAL_WORKER, environ)
 
-    def _worker(self, name: str, environ: dict[str, str]) -> Service:
+    def _worker(self, name: str, environ: Mapping[str, str]) -> Service:
         port = free_port()
-        environ = environ | {"OASIS_WORKER_HEALTH_PORT": str(port)}
+        environ = {**environ, "OASIS_WORKER_HEALTH_PORT": str(port)}
         module, ready = "services.model_worker", ready_at(port)
         return self._service(name, module, environ, ready, group="workers", grace=45, within=180)
+
+    def _worker_controller(self, surroundings: Surroundings) -> Service:
+        cache = {"NUMBA_CACHE_DIR": str(self.kernel_cache)}
+        models = [
+            ScaledModel(each.model, each.run_mode, each.workers, each.slots, {**cache, **each.environ})
+            for each in self.fleets
+        ]
+        write_models_file(self.layout, models)
+        api, port = (HOST, self.port), free_port()
+        environ = controller_environment(self.layout, surroundings, models, api, self.websocket_port)
+        environ["OASIS_WORKER_CONTROLLER_HEALTH_PORT"] = str(port)
+        module = "services.worker_controller"
+        return self._service("worker-controller", module, environ, ready_at(port), group="workers", grace=60)
 
     def _service(
         self,
