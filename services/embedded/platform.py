@@ -158,7 +158,7 @@ class Platform:
             name = worker_name(fleet, number)
             run, id_file = self.layout.run / name, self._id_file(name)
             environ = surroundings.of_worker(fleet.model, fleet.slots, run, id_file, fleet.run_mode)
-            workers.append(self._worker(name, environ | fleet.environ))
+            workers.append(self._worker(name, {**environ, **fleet.environ}))
         return workers
 
     def _internal_worker(self, surroundings: Surroundings) -> Service:

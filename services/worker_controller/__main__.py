@@ -69,6 +69,10 @@ def run(settings: Settings, models: Mapping[str, ModelEntry]) -> int:
 
 def open_fleet(settings: Settings) -> Fleet:
     """The backend that the settings name, to be entered."""
+    if settings.fleet == "docker":
+        from services.worker_controller.docker_fleet import DockerFleet
+
+        return DockerFleet(settings.namespace, dict(os.environ))
     return ProcessFleet(settings.state, settings.logs, dict(os.environ), settings.lifeline)
 
 

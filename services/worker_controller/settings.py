@@ -26,6 +26,7 @@ class Settings:
     state: Path
     logs: Path
     rules: Rules
+    namespace: str = "default"
     scaling_age: float = 10.0
     every: float = 2.0
     lifeline: int = 0
@@ -54,6 +55,7 @@ class Settings:
             state=state,
             logs=Path(options.text("LOGS", str(state.parent / "fleet-logs"))),
             rules=_rules(options),
+            namespace=options.text("CLUSTER_NAMESPACE", cls.namespace),
             scaling_age=0.0 if always else options.seconds("SCALING_AGE", cls.scaling_age),
             every=options.seconds("EVERY", cls.every),
             lifeline=options.integer("LIFELINE", 0),

@@ -1,4 +1,4 @@
-"""Fleets, a database a test, and one RabbitMQ for all."""
+"""Fleets, and a home for platforms."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from services.worker_controller.fleet import Fleet
 from services.worker_controller.process_fleet import ProcessFleet
+from tests.worker_controller.fleets import Backend, DockerBackend, ProcessBackend, docker_problem
+
+
+@pytest.fixture(params=["process", "docker"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Each fleet in turn, without members; those that the test leaves are ended."""
+    problem = docker_problem() if request.param == "docker" else None
+    if problem is not None:
+        pytest.skip(problem)
+    opened: Backend = DockerBackend() if request.param == "docker" else ProcessBackend(tmp_path)
+    with opened.fleet:
+        yield opened
+        opened.clear()
 
 
 @pytest.fixture
@@ -20,8 +32,8 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fleet(state: Path, tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet without members; those that the test leaves are killed."""
+def fleet(state: Path, tmp_path: Path) -> Iterator[ProcessFleet]:
+    """A fleet of processes without members; those that the test leaves are killed."""
     with ProcessFleet(state, tmp_path / "logs", dict(os.environ)) as opened:
         yield opened
         for member in opened.members():

@@ -7,24 +7,40 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
+from services.worker_controller.fleet import Member
+from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.process_fleet import ProcessFleet
-from tests.worker_controller.test_fleets import WAITS, ended, member, model
+from tests.worker_controller.fleets import WAITS
 from tests.worker_controller.waiting import eventually
 
 STARTS_ONE = """
 import os, sys
 from pathlib import Path
 from services.worker_controller.process_fleet import ProcessFleet
-from tests.worker_controller.test_fleets import WAITS, model
+from tests.worker_controller.fleets import WAITS
+from tests.worker_controller.test_process_fleet import model
 fleet = ProcessFleet(Path(sys.argv[1]), Path(sys.argv[2]), dict(os.environ), int(sys.argv[3]))
 fleet.__enter__()
 fleet.start("one", model(WAITS))
 os.kill(os.getpid(), 9)
 """
+
+
+def model(program: str) -> ModelEntry:
+    return ModelEntry("S", "M", "1", command=(sys.executable, "-c", program))
+
+
+def member(fleet: ProcessFleet, name: str) -> Member:
+    return {each.name: each for each in fleet.members()}[name]
+
+
+def ended(fleet: ProcessFleet, name: str) -> Callable[[], bool]:
+    return lambda: member(fleet, name).ended is not None
 
 
 def killed_controller(state: Path, tmp_path: Path, lifeline: int = 0) -> None:

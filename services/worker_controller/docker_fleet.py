@@ -1,0 +1,140 @@
+"""A fleet of containers on one Docker Engine, through its API. Labels lead back to them after a restart.
+
+The engine is the one that DOCKER_HOST names, else that of this machine. Images are not pulled: which image runs is
+decided by whoever brings it there.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from requests.exceptions import RequestException
+
+from services.worker_controller.errors import FleetError
+from services.worker_controller.fleet import Ended, Member
+from services.worker_controller.models_file import ModelEntry
+
+FLEET, NAME, QUEUE = "lossline.fleet", "lossline.name", "lossline.queue"
+"""Labels of a worker's container."""
+
+_TIMEOUT = 30
+_NEVER_STARTED = 127
+_BY_SIGNAL = 128
+_CONFLICT = 409
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]+")
+
+
+@dataclass
+class DockerFleet:
+    """`namespace`: what tells the containers of one controller from those of another on the same engine."""
+
+    namespace: str
+    environ: Mapping[str, str] = field(repr=False)
+    _engine: Any = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        with _as_fleet_error():
+            self._engine = docker.from_env(timeout=_TIMEOUT)
+            self._engine.ping()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._engine.close()
+
+    def members(self) -> Sequence[Member]:
+        """Every container with our label."""
+        with _as_fleet_error():
+            return [member for row in self._rows() if (member := self._member(row)) is not None]
+
+    def start(self, name: str, model: ModelEntry) -> None:
+        """Create and start a container; one that cannot be started is removed."""
+        if model.image is None:
+            raise FleetError(f"{model.queue} has no image in the file of models, and this fleet runs images")
+        with _as_fleet_error():
+            container = self._engine.containers.create(model.image, **self._options(name, model))
+            try:
+                container.start()
+            except DockerException:
+                container.remove(force=True, v=True)
+                raise
+
+    def stop(self, name: str) -> None:
+        """SIGTERM; the engine's own stop would kill after a while."""
+        self._signal(name, "SIGTERM")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to all that runs in the container."""
+        self._signal(name, "SIGKILL")
+
+    def forget(self, name: str) -> None:
+        """Remove the container and the volumes that are its own."""
+        with _as_fleet_error():
+            for row in self._rows(name):
+                self._engine.api.remove_container(row["Id"], force=True, v=True)
+
+    def _options(self, name: str, model: ModelEntry) -> dict[str, Any]:
+        return {
+            "name": _NOT_IN_NAMES.sub("-", name),
+            "command": list(model.command) or None,
+            "environment": model.variables(self.environ) | {"LOSSLINE_FLEET_NAME": name},
+            "labels": {FLEET: self.namespace, NAME: name, QUEUE: model.queue},
+            "volumes": list(model.volumes),
+            "network": model.network,
+            "nano_cpus": None if model.cpus is None else int(model.cpus * 1e9),
+            "mem_limit": model.memory,
+        }
+
+    def _rows(self, name: str | None = None) -> list[dict[str, Any]]:
+        labels = [f"{FLEET}={self.namespace}", *([f"{NAME}={name}"] if name else [])]
+        rows: list[dict[str, Any]] = self._engine.api.containers(all=True, filters={"label": labels})
+        return rows
+
+    def _member(self, row: Mapping[str, Any]) -> Member | None:
+        """None for a container that has gone since it was listed."""
+        name, queue = str(row["Labels"][NAME]), str(row["Labels"][QUEUE])
+        age = max(0.0, time.time() - float(row["Created"]))
+        if row["State"] not in ("created", "exited", "dead"):
+            return Member(name, queue, age)
+        try:
+            state = self._engine.api.inspect_container(row["Id"])["State"]
+        except NotFound:
+            return None
+        return Member(name, queue, age, how_it_ended(state))
+
+    def _signal(self, name: str, number: str) -> None:
+        with _as_fleet_error():
+            for row in self._rows(name):
+                try:
+                    self._engine.api.kill(row["Id"], number)
+                except APIError as error:  # it has ended meanwhile
+                    if error.status_code not in (_CONFLICT, 404):
+                        raise
+
+
+def how_it_ended(state: Mapping[str, Any]) -> Ended:
+    """The end of a container from what the engine says of its state."""
+    code = int(state["ExitCode"])
+    if state["Status"] == "created":
+        # The controller was killed between creating and starting it.
+        return Ended(_NEVER_STARTED, None, f"it was never started: {state.get('Error') or 'no reason is known'}")
+    by_signal = code - _BY_SIGNAL if code > _BY_SIGNAL else None
+    reason = f"killed by signal {by_signal}" if by_signal else f"exit status {code}; see the log of the container"
+    if state.get("OOMKilled"):
+        reason = f"out of memory: the container reached its limit ({reason})"
+    return Ended(code if by_signal is None else None, by_signal, reason)
+
+
+@contextmanager
+def _as_fleet_error() -> Iterator[None]:
+    try:
+        yield
+    except ImageNotFound as error:
+        raise FleetError(f"the engine does not have the image: {error.explanation}; pull or build it") from error
+    except (DockerException, RequestException, KeyError, ValueError) as error:
+        raise FleetError(f"the Docker Engine fails: {error}") from error

@@ -1,0 +1,95 @@
+"""The file of models: what it gives, and what is said of one that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.worker_controller.errors import BadModelsFile
+from services.worker_controller.models_file import ModelEntry, read_models_file
+
+WHOLE = """
+models:
+  - supplier: OasisLMF
+    model: PiWind
+    version: "1"
+    slots: 4
+    directory: /models/PiWind
+    command: [worker, --fast]
+    environment: {LIMIT: 4, OASIS_RABBIT_PASS: }
+    cpus: 1.5
+  - {supplier: OasisLMF, model: PiWind, version: "1", run_mode: V1}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "models.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_models_are_found_by_the_queue_that_their_workers_serve(tmp_path: Path) -> None:
+    models = read_models_file(written(tmp_path, WHOLE))
+    assert set(models) == {"OasisLMF-PiWind-1-v2", "OasisLMF-PiWind-1"}
+    entry = models["OasisLMF-PiWind-1-v2"]
+    assert (entry.slots, entry.command, entry.cpus) == (4, ("worker", "--fast"), 1.5)
+
+
+def test_workers_get_who_they_are_and_what_the_file_says(tmp_path: Path) -> None:
+    entry = read_models_file(written(tmp_path, WHOLE))["OasisLMF-PiWind-1-v2"]
+    assert entry.variables({"OASIS_RABBIT_PASS": "secret", "OTHER": "no"}) == {
+        "OASIS_MODEL_SUPPLIER_ID": "OasisLMF",
+        "OASIS_MODEL_ID": "PiWind",
+        "OASIS_MODEL_VERSION_ID": "1",
+        "OASIS_RUN_MODE": "v2",
+        "OASIS_CELERY_CONCURRENCY": "4",
+        "OASIS_MODEL_DATA_DIRECTORY": "/models/PiWind",
+        "LIMIT": "4",
+        "OASIS_RABBIT_PASS": "secret",
+    }
+    assert "OASIS_RABBIT_PASS" not in entry.variables({})
+    assert "secret" not in repr(ModelEntry("S", "M", "1", environment={"KEY": "secret"}))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("colour: red", r"model 1: unknown colour; known are supplier, model"),
+        ("slots: 0", "slots must be a number above 0, not 0"),
+        ("slots: true", "slots must be a number above 0, not True"),
+        ("slots: many", "slots must be a number above 0"),
+        ("cpus: -1", "cpus must be a number above 0"),
+        ("run_mode: v3", "run_mode must be v1 or v2"),
+        ("directory: 7", "directory must be a text, not 7; put it in quotes"),
+        ("command: worker", "command must be a list of texts"),
+        ("environment: [A]", "environment must be a mapping"),
+        ("environment: {A: [1]}", "the value of A must be a text"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, line: str, says: str) -> None:
+    text = f"models:\n  - supplier: S\n    model: M\n    version: '1'\n    {line}\n"
+    with pytest.raises(BadModelsFile, match=says):
+        read_models_file(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("models: {", "cannot be read"),
+        ("- a", "must hold one key"),
+        ("models: []\nmore: 1", "must hold one key"),
+        ("models: [1]", "must be a mapping"),
+        ("models: [{supplier: S, model: M}]", "version must be given"),
+        ("models: [{supplier: S, model: M, version: 1}]", "version must be a text"),
+        ("models: [{supplier: S, model: M, version: a}, {supplier: S, model: M, version: a}]", "names a queue twice"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BadModelsFile, match=says):
+        read_models_file(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadModelsFile, match=r"nowhere\.yaml cannot be read"):
+        read_models_file(tmp_path / "nowhere.yaml")
