@@ -334,3 +334,38 @@ def test_a_v1_queue_gets_one_worker_unless_it_is_said_otherwise() -> None:
     world = World({"m": Demand("m", ready=5, analyses=5, priority=1, oldest=1)}, scaling, {"m": 4}, ())
     assert step(State(), world, 0.0, RULES)[1] == [Start("m")]
     assert step(State(), world, 0.0, replace(RULES, v1_workers=3))[1] == [Start("m")] * 3
+
+
+def test_a_queue_that_has_workers_and_is_not_in_the_snapshot_keeps_them() -> None:
+    fellow = Fellow("one", "a-v2", 99.0, Serving("id", 2, 2, False))
+    world = World({}, SCALINGS, {"a-v2": SLOTS}, (fellow,))
+    state, now = State(), 0.0
+    for now in range(0, 200, 2):
+        state, actions = step(state, world, float(now), RULES)
+        assert actions == []
+    # And leaves when it is listed with nothing to do
+    for later in range(0, 30, 2):
+        state, actions = step(state, replace(world, demands={"a-v2": Demand("a-v2")}), now + later, RULES)
+    assert actions == [Drain("one", "id")]
+
+
+def test_work_that_comes_back_while_workers_leave_gets_new_ones() -> None:
+    scene = Scene(demands=demand(0, 8, 0))
+    scene.compare()
+    scene.pass_time(3)
+    for worker in scene.alive("a-v2"):
+        worker.busy, worker.told = 1, True
+    assert scene.compare() == [Start("a-v2")] * 2
+
+
+def test_a_worker_that_does_not_serve_yet_is_left_until_it_can_be_told() -> None:
+    scene = Scene(demands=demand(0, 4, 0))
+    scene.compare()
+    (worker,) = scene.alive("a-v2")
+    scene.demands = {"a-v2": Demand("a-v2")}
+    scene.now += 16
+    scene.compare()
+    scene.now += 16
+    assert scene.compare() == []
+    worker.serves = True
+    assert scene.compare() == [Drain(worker.name, f"id of {worker.name}")]
