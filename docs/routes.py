@@ -103,6 +103,12 @@ ROUTES: Mapping[type[Message], Route] = {
         f"a fan-out exchange; again over `{WORKER_QUEUE}` in answer to a heartbeat that lists such an attempt",
     ),
     KeepPartialFiles: Route(_COMMAND, _TASK_CONTROLLER, names.MONITOR_QUEUE, Way.OUTBOX),
-    DrainWorker: Route(_COMMAND, "whoever started the worker", WORKER_QUEUE, Way.DIRECT),
+    DrainWorker: Route(
+        _COMMAND,
+        "worker controller",
+        names.CONTROL_EXCHANGE,
+        Way.DIRECT,
+        "not persistent; repeated until the worker says in its heartbeat that it drains",
+    ),
     RegisterModel: Route(_COMMAND, _WORKER, names.MONITOR_QUEUE, Way.DIRECT, "at every start of a worker"),
 }

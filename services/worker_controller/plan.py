@@ -8,7 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.worker_controller.pacing import Hold, Pacing, Target, after_death, voted
-from services.worker_controller.rules import Demand, Limits, filled, in_turn, prioritized, share_out, wished
+from services.worker_controller.rules import (
+    Demand,
+    Limits,
+    filled,
+    in_turn,
+    most_allowed,
+    prioritized,
+    share_out,
+    wished,
+)
 from services.worker_controller.world import Action, Bury, Drain, Fellow, Kill, Start, World
 
 
@@ -110,9 +119,10 @@ def _wish(queue: str, world: World, demand: Demand | None, target: Target, rules
         return 1
     if queue not in world.scalings:
         return target.workers
-    wish = wished(world.scalings[queue], demand, keep_fixed=rules.limits.never_shut_down_fixed)
-    # Fewer only when what is ready and running no longer fills the slots that there are.
-    wish = max(wish, min(target.workers, filled(demand, world.slots[queue])))
+    scaling = world.scalings[queue]
+    wish = wished(scaling, demand, keep_fixed=rules.limits.never_shut_down_fixed)
+    # Fewer only when what is ready and running no longer fills the slots that there are, or the options allow no more.
+    wish = max(wish, min(target.workers, filled(demand, world.slots[queue]), most_allowed(scaling)))
     is_v1 = not queue.endswith("-v2")
     return wish if not is_v1 or rules.v1_workers is None else min(wish, rules.v1_workers)
 

@@ -76,6 +76,11 @@ def _by_strategy(scaling: Scaling, demand: Demand) -> int:
     return min(share, scaling.most)
 
 
+def most_allowed(scaling: Scaling) -> int:
+    """The most workers that the model's options allow, whatever there is to do."""
+    return max(scaling.fixed if scaling.strategy == Strategy.FIXED_WORKERS else scaling.most, scaling.least)
+
+
 def filled(demand: Demand | None, slots: int) -> int:
     """Workers of so many slots that what is ready and running fills: fewer would make work wait."""
     return -(-(demand.ready + demand.running) // slots) if demand is not None else 0

@@ -273,6 +273,17 @@ def test_work_that_is_ready_keeps_the_workers_whose_slots_it_fills() -> None:
     assert workers_of(scene) == [6]
 
 
+def test_options_that_allow_fewer_count_though_work_fills_more() -> None:
+    busy = tuple(Fellow(name, "a-v2", 99.0, Serving(f"id of {name}", 2, 0, False)) for name in ("one", "two", "three"))
+    state = State()
+    for now in range(7):
+        scalings = {"a-v2": Scaling(Strategy.DYNAMIC_TASKS, most=1)}
+        world = World(demand(0, 10, 6), scalings, {"a-v2": SLOTS}, busy)
+        state, _ = step(state, world, float(now), RULES)
+    assert state.targets["a-v2"].workers == 1
+    assert len(state.leaving) == 2
+
+
 def test_a_limit_moves_workers_to_the_higher_priority_and_waits_for_those_that_leave() -> None:
     scene = Scene(demands={"b-v2": Demand("b-v2", ready=9, analyses=1, priority=1, oldest=1)} | demand(0, 24, 0))
     rules = replace(RULES.limits, workers=6)
