@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 _RENEW_BEFORE = 0.1
 """Of a token's life."""
 _UNAUTHENTICATED = (401, 403)
+_AFTER_REFUSAL = 30.0
+"""Seconds after a login that was refused until the next one: the API counts them, and closes its door."""
 
 
 class ApiClient:
@@ -30,12 +32,14 @@ class ApiClient:
         self._lock = threading.Lock()
         self._token: str | None = None
         self._good_until = 0.0
+        self._refusal: LoginRefused | None = None
+        self._refused_at = 0.0
 
     def token(self) -> str:
         """An access token that is good for a while. Raises LoginRefused, ApiError."""
         with self._lock:
             if self._token is None or self._clock() >= self._good_until:
-                self._token = self._log_in()
+                self._token = self._log_in_unless_refused()
             return self._token
 
     def refused(self, token: str) -> None:
@@ -61,6 +65,16 @@ class ApiClient:
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
+
+    def _log_in_unless_refused(self) -> str:
+        if self._refusal is not None and self._clock() - self._refused_at < _AFTER_REFUSAL:
+            raise LoginRefused(f"{self._refusal}; the next try comes after {_AFTER_REFUSAL:g} s", self._refusal.status)
+        self._refusal = None
+        try:
+            return self._log_in()
+        except LoginRefused as error:
+            self._refusal, self._refused_at = error, self._clock()
+            raise
 
     def _log_in(self) -> str:
         form = urlencode(self._credentials)

@@ -75,13 +75,11 @@ class ProcessFleet:
         environ |= {"LOSSLINE_FLEET_NAME": name}
         with _as_fleet_error():
             folder.mkdir()
-            lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _write(folder / "member.json", {"queue": model.queue, "started": time.time()})
-                self._spawn(folder, lock, model.command or _WORKER, environ, self.logs / f"worker-{model.queue}.log")
-            finally:
-                os.close(lock)
+                self._keep(folder, model, environ)
+            except OSError:
+                shutil.rmtree(folder)
+                raise
 
     def stop(self, name: str) -> None:
         """SIGTERM, through the keeper."""
@@ -117,6 +115,16 @@ class ProcessFleet:
             return Ended(code, None, f"exit status {code}; see {self.logs}/worker-{queue}.log")
         return Ended(None, -code, f"killed by {signal.Signals(-code).name}")
 
+    def _keep(self, folder: Path, model: ModelEntry, environ: Mapping[str, str]) -> None:
+        """Write down what is started, then start it with its lock."""
+        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _write(folder / "member.json", {"queue": model.queue, "started": time.time()})
+            self._spawn(folder, lock, model.command or _WORKER, environ, self.logs / f"worker-{model.queue}.log")
+        finally:
+            os.close(lock)
+
     def _spawn(self, folder: Path, lock: int, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         os.set_inheritable(lock, True)
         keeper = [sys.executable, "-I", "-S", str(_KEEPER), str(folder), str(lock), str(self.lifeline), *command]
@@ -128,7 +136,11 @@ class ProcessFleet:
         ]
         pid = os.posix_spawn(sys.executable, keeper, dict(environ), file_actions=files, setsid=True)
         self._children.add(pid)
-        _write(folder / "keeper.json", {"pid": pid})
+        try:
+            _write(folder / "keeper.json", {"pid": pid})
+        except OSError:  # a disk that is full: nobody could ever stop it
+            os.killpg(pid, signal.SIGKILL)
+            raise
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         folder = self.state / name

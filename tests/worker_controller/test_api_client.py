@@ -58,10 +58,19 @@ def test_a_token_that_is_refused_is_renewed_once(client: ApiClient, server: Http
         client.get("workers/")
 
 
-def test_a_login_that_is_refused_is_told_from_an_api_that_is_not_well(client: ApiClient, server: HttpApi) -> None:
+def test_a_login_that_is_refused_is_not_tried_again_at_once(client: ApiClient, server: HttpApi, clock: Clock) -> None:
     server.login_status = 401
     with pytest.raises(LoginRefused, match="status 401"):
         client.get("workers/")
+    server.login_status = 200
+    with pytest.raises(LoginRefused, match="the next try comes after 30 s"):
+        client.get("workers/")
+    assert server.logins == []
+    clock.now += 30
+    assert client.get("workers/") == ["answer"]
+
+
+def test_an_api_that_is_not_well_is_told_from_a_login_that_is_refused(client: ApiClient, server: HttpApi) -> None:
     server.login_status = 503
     with pytest.raises(ApiError, match="status 503") as raised:
         client.get("workers/")

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
+from services.worker_controller.errors import FleetError
 from services.worker_controller.fleet import Member
 from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.process_fleet import ProcessFleet
@@ -96,6 +98,13 @@ def test_a_start_that_was_cut_short_leaves_no_member(state: Path, tmp_path: Path
     with ProcessFleet(state, tmp_path / "logs", {}) as fleet:
         assert fleet.members() == []
     assert not (state / "half").exists()
+
+
+def test_a_start_that_fails_leaves_no_member(fleet: ProcessFleet, state: Path, tmp_path: Path) -> None:
+    (tmp_path / "logs" / "worker-S-M-1-v2.log").mkdir()
+    with pytest.raises(FleetError, match="the process fleet fails"):
+        fleet.start("one", model(WAITS))
+    assert list(state.iterdir()) == []
 
 
 def test_a_worker_gets_what_it_needs_and_none_of_the_controllers_secrets(state: Path, tmp_path: Path) -> None:
