@@ -24,5 +24,6 @@ SERVER: dict[str, Operations] = {
     },
     "queue/": {"GET": Operation(Shape(answers.Queue, many=True))},
     "queue-status/": {"GET": Operation(Shape(answers.QueueStatus))},
+    "workers/": {"GET": Operation(Shape(answers.ServingWorker, many=True))},
     "audit/": {"GET": listed(answers.AuditEntry, filters=filters(audit.FILTERS))},
 }

@@ -155,3 +155,17 @@ class AuditEntry(Answer):
     resource_id = whole(nullable=True)
     path = text()
     status = whole()
+
+
+class ServingWorker(Answer):
+    """A worker that has been heard of lately."""
+
+    worker_id = text()
+    fleet_name = text("What the fleet that started it calls it", nullable=True)
+    queue = text()
+    host = text()
+    slots = whole()
+    free_slots = whole()
+    draining = yes_no()
+    first_seen = moment()
+    last_seen = moment()
