@@ -10,6 +10,7 @@ ENDINGS = {
     "with a status": "tiny exits 7; echo $?; tiny exits 300; echo $?; tiny exits -1; echo $?",
     "with a sentence": "tiny exits 'no such peril'; echo $?",
     "with an error": "tiny fails; echo $?",
+    "after a fork of its own": "tiny forks; echo $?",
     "interrupted": "tiny is_interrupted; echo $?",
     "with a broken pipe": "(tiny copies < /dev/zero; echo $? >&2) | true; tiny describe > /dev/full; echo $?",
 }

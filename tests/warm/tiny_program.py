@@ -33,6 +33,9 @@ def describe() -> None:
         "processors": sorted(os.sched_getaffinity(0)),
         "limits": [resource.getrlimit(number) for number in range(16)],
         "signals": {number.name: str(signal.getsignal(number)) for number in signal.Signals},
+        "handled": [
+            line for line in Path("/proc/self/status").read_text().splitlines() if line[:4] in ("SigI", "SigC")
+        ],
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         "wakeup": _wakeup(),
         "descriptors": _descriptors(),
@@ -125,6 +128,17 @@ def waits_plainly() -> None:
     sys.stdout.write(f"ready {os.getpid()} {os.getppid()}\n")
     sys.stdout.flush()
     time.sleep(60)
+
+
+def forks() -> None:
+    """A fork that runs to its end, with a status of its own, while the program goes on."""
+    child = os.fork()
+    if child == 0:
+        sys.exit(3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    time.sleep(0.05)
+    sys.stdout.write(f"its fork {status}\n")
+    sys.exit(5)
 
 
 def is_interrupted() -> None:

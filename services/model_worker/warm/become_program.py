@@ -21,8 +21,10 @@ from services.model_worker.processes import prctl, proc
 from services.model_worker.warm import streams
 from services.model_worker.warm.ending import run_and_end
 from services.model_worker.warm.exit_handlers import forget_exit_handlers
+from services.model_worker.warm.last_words import LastWords
 from services.model_worker.warm.programs import Program
 from services.model_worker.warm.request import FORKED, Request
+from services.model_worker.warm.server_signals import CHANGED
 from services.model_worker.warm.title import show_arguments
 from services.model_worker.warm.warm_process import WarmProcess, name_parsers
 
@@ -32,18 +34,21 @@ _LIMITS = tuple({number for name, number in vars(resource).items() if name.start
 
 @dataclass(frozen=True)
 class Inherited:
-    """What came over the socket, and the socket."""
+    """What came over the socket, the socket, and where the program's status is told."""
 
     connection: socket.socket
     directory: int
     targets: Mapping[int, int]
     """From the number that a descriptor has at the client's to the one that it has here."""
+    last_words: LastWords
+    slot: int | None
 
 
 def become_program(
     warm: WarmProcess, program: Program, request: Request, inherited: Inherited, *, client: int, server: int
 ) -> NoReturn:
     """Never returns. Up to the word FORKED a failure only means that the client starts the program plain."""
+    say = inherited.last_words.of_program(inherited.slot, server)
     server_log = os.dup(2)
     try:
         _belong_to(server)
@@ -58,7 +63,7 @@ def become_program(
     except BaseException:  # noqa: BLE001 - nothing may unwind into the server, of which this process is a copy
         _tell(server_log)
         os._exit(1)
-    run_and_end(program.code, sys.modules["__main__"].__dict__, warm.at_end)
+    run_and_end(program.code, sys.modules["__main__"].__dict__, warm.at_end, say)
 
 
 def _belong_to(server: int) -> None:
@@ -120,7 +125,7 @@ def _take_limits(client: int) -> None:
 
 def _reset_signals(request: Request) -> None:
     """What a Python program has after its start, given what its caller ignores and blocks."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in CHANGED | request.ignored - {signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError, ValueError):  # a few of the real-time signals belong to libc
             signal.signal(number, signal.SIG_IGN if number in request.ignored else signal.SIG_DFL)
     if signal.SIGINT not in request.ignored:

@@ -17,17 +17,20 @@ _FLUSH_FAILED = 120
 """Python's exit status when standard output cannot be flushed."""
 
 
-def run_and_end(code: CodeType, namespace: dict[str, Any], last: Callable[[], None]) -> NoReturn:
+def run_and_end(
+    code: CodeType, namespace: dict[str, Any], last: Callable[[], None], say: Callable[[int], None]
+) -> NoReturn:
     """Run a module's code and leave the process with its exit status, or by the signal of a KeyboardInterrupt.
 
-    `last` is called when all that the program has to say is said.
+    `last` is called when all that the program has to say is said, and `say` at the very end, with the exit status.
     """
     status = 1
     try:
-        status = _run(code, namespace)
+        status = _run(code, namespace) & 0xFF
         last()
+        say(status)
     finally:
-        os._exit(status & 0xFF)
+        os._exit(status)
 
 
 def _run(code: CodeType, namespace: dict[str, Any]) -> int:

@@ -21,17 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.model_worker.processes import prctl, proc
-from services.model_worker.warm import leash
+from services.model_worker.warm import leash, title
 from services.model_worker.warm.become_program import Inherited, become_program, forget_warm_process
 from services.model_worker.warm.environment import ADDRESS_VARIABLE, CLIENTS_VARIABLE, path_with
+from services.model_worker.warm.last_words import LastWords
 from services.model_worker.warm.request import ENDED, STATUS, BadRequestError, decode_request
+from services.model_worker.warm.server_signals import become_deaf, wake_on_child
 from services.model_worker.warm.warm_process import WarmProcess
 
 _MOST_DESCRIPTORS = 253
 _RECEIVING = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
 _LOOK_EVERY_MS = 250
-_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTSTP,
-            signal.SIGUSR1, signal.SIGUSR2)  # fmt: skip
 _PEER = struct.Struct("@iII")
 
 
@@ -78,7 +78,11 @@ class Call:
     pid: int
     client: int
     connection: socket.socket | None
-    """None when the client is gone."""
+    """None when the client is gone, or told."""
+    slot: int | None
+    """In which the program says its status."""
+    told: bool = False
+    """The guardian that it has ended."""
     stopped: bool = False
 
 
@@ -95,14 +99,16 @@ class ProgramServer:
         self._running: dict[int, Call] = {}
         """By process id."""
         self._poller = select.poll()
+        self._last_words = LastWords()
 
     def serve(self) -> None:
         """Until the guardian is gone or kills."""
-        _become_deaf()
+        become_deaf()
         forget_warm_process()
+        title.room()  # looked up once for all programs
         gc.collect()
         gc.freeze()
-        wake = _wake_on_child()
+        wake = wake_on_child()
         os.write(self._guardian, leash.greeting(os.getpid()))
         self._poller.register(self._listener, select.POLLIN)
         self._poller.register(wake, select.POLLIN)
@@ -150,13 +156,14 @@ class ProgramServer:
         program, client = self._warm.serves(request), _peer(connection)
         if program is None or client is None or len(passed) != len(request.targets):
             return None
-        server = os.getpid()
+        server, slot = os.getpid(), self._last_words.slot()
         os.write(self._guardian, leash.BEGUN)
         pid = os.fork()
         if pid == 0:
-            inherited = Inherited(connection, directory, dict(zip(request.targets, passed, strict=True)))
+            targets = dict(zip(request.targets, passed, strict=True))
+            inherited = Inherited(connection, directory, targets, self._last_words, slot)
             become_program(self._warm, program, request, inherited, client=client, server=server)
-        call = Call(pid, client, connection)
+        call = Call(pid, client, connection, slot)
         self._calls[connection.fileno()] = self._running[pid] = call
         return call
 
@@ -175,18 +182,29 @@ class ProgramServer:
             self._forget_client(call)
 
     def _collect(self) -> None:
-        """Reap the programs that have ended, and tell their clients."""
+        """Hear the programs that are ending, reap those that have ended, and tell their clients."""
+        for call in self._running.values():
+            status = self._last_words.heard(call.slot)
+            if status is not None:
+                self._tell(call, status << 8)
         with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
                 call = self._running.pop(pid)
-                if call.connection is not None:
-                    with suppress(ConnectionError):
-                        call.connection.send(ENDED + STATUS.pack(status))
-                    self._forget_client(call)
-                os.write(self._guardian, leash.ENDED)
+                self._tell(call, status)
+                self._last_words.release(call.slot)
+
+    def _tell(self, call: Call, status: int) -> None:
+        """Once: its client, and the guardian."""
+        if call.connection is not None:
+            with suppress(ConnectionError):
+                call.connection.send(ENDED + STATUS.pack(status))
+            self._forget_client(call)
+        if not call.told:
+            os.write(self._guardian, leash.ENDED)
+            call.told = True
 
     def _forget_client(self, call: Call) -> None:
         assert call.connection is not None  # noqa: S101 - it is forgotten once
@@ -201,26 +219,13 @@ class ProgramServer:
     def _follow_stops(self) -> None:
         """SIGSTOP cannot be caught and passed on: look."""
         for call in self._running.values():
+            if call.told:  # its client's id may be another's by now
+                continue
             fields = proc.stat_fields(call.client)
             stopped = bool(fields) and fields[0] in "Tt"
             if stopped != call.stopped:
                 os.kill(call.pid, signal.SIGSTOP if stopped else signal.SIGCONT)
                 call.stopped = stopped
-
-
-def _become_deaf() -> None:
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _wake_on_child() -> int:
-    """A pipe that becomes readable when a program ends."""
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    return reading
 
 
 def _peer(connection: socket.socket) -> int | None:
