@@ -5,8 +5,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from services.embedded.environment import with_programs
 from services.embedded.errors import EmbeddedError
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class WarmupFailed(EmbeddedError):
@@ -30,7 +33,7 @@ def compile_kernels(cache: Path, waiting: Callable[[float], None]) -> bool:
 
     Returns whether there was anything to do. Raises WarmupFailed.
     """
-    marker = cache / f"warm-{_installation()}"
+    marker = cache / f"primed-{_installation()}"
     if marker.exists():
         return False
     began = time.monotonic()
@@ -63,14 +66,42 @@ def _taken(lock: int) -> bool:
 
 def _compile(cache: Path, waiting: Callable[[], None]) -> None:
     log_path = cache / "warmup.log"
-    with log_path.open("wb") as log, _warmup(cache, log.fileno()) as process:
+    with log_path.open("wb") as log, tempfile.TemporaryDirectory(prefix=".sample-", dir=cache) as folder:
+        for command, directory in _commands(cache, Path(folder) / "sample"):
+            status = _status(command, directory, _environ(cache), log.fileno(), waiting)
+            if status != 0:
+                what = " ".join(command[1:])
+                raise WarmupFailed(f"`{what}` ended with status {status}; its output is in {log_path}.")
+
+
+def _commands(cache: Path, sample: Path) -> Iterator[tuple[list[str], Path]]:
+    """With their directories: what oasislmf knows to compile, in parallel, and then a run, which uses more than that.
+
+    The run's programs also note what they have used, for the warm processes of workers.
+    """
+    python = sys.executable
+    yield [str(Path(python).with_name("oasislmf")), "warmup"], cache  # it writes empty logs where it runs
+    yield [python, "-m", "examples.coastwind.sample", str(sample)], _ROOT
+    yield [python, "-m", "services.model_worker.priming", str(sample)], _ROOT
+
+
+def _status(
+    command: Sequence[str], directory: Path, environ: Mapping[str, str], output: int, waiting: Callable[[], None]
+) -> int:
+    """Run it to its end, and kill it if this ends before."""
+    with subprocess.Popen(
+        command, cwd=directory, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+    ) as process:
         try:
             while not _ended(process):
                 waiting()
         finally:
             process.kill()
-    if process.returncode != 0:
-        raise WarmupFailed(f"`oasislmf warmup` ended with status {process.returncode}; its output is in {log_path}.")
+    return process.wait()
+
+
+def _environ(cache: Path) -> dict[str, str]:
+    return dict(os.environ) | {"NUMBA_CACHE_DIR": str(cache), "PATH": with_programs(os.environ.get("PATH", ""))}
 
 
 def _installation() -> str:
@@ -79,13 +110,6 @@ def _installation() -> str:
     sources = Path(spec.origin) if spec is not None and spec.origin else Path(sys.prefix)
     place = hashlib.sha256(f"{sources} {sources.stat().st_mtime_ns}".encode()).hexdigest()[:12]
     return f"oasislmf-{version('oasislmf')}-numba-{version('numba')}-python-{sys.hexversion:x}-{place}"
-
-
-def _warmup(cache: Path, output: int) -> subprocess.Popen[bytes]:
-    environ = dict(os.environ) | {"NUMBA_CACHE_DIR": str(cache), "PATH": with_programs(os.environ.get("PATH", ""))}
-    command = [str(Path(sys.executable).with_name("oasislmf")), "warmup"]
-    # The programs write empty logs into the folder that they run in.
-    return subprocess.Popen(command, cwd=cache, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
