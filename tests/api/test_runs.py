@@ -402,7 +402,6 @@ def test_losses_of_other_strategies_know_their_events_and_locations_where_that_i
         (None, b"{}", "Must not be null for Dynamic chunking"),
         (MODEL_SETTINGS, b"{}", "event_set, Must not be null for Dynamic chunking"),
         (MODEL_SETTINGS, b'{"event_ids": 7, "model_settings": [1]}', "event_set, Must not be null"),
-        (MODEL_SETTINGS, b"{", "is not JSON"),
     ],
 )
 def test_losses_of_auto_run_without_a_number_of_events_and_say_why(

@@ -1,12 +1,22 @@
 """transform-exposure: turn data of another format into an exposure file. Source: oasis_api.md section 8.4."""
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from services.model_worker.step_contract import StepContext, StepResult
 from services.model_worker.steps import workspace
 
 from .complaints import result_or_complaint
+
+CONTROLLER = "ods_tools.odtf.controller"
+"""The logger by which alone `transform_format` tells that it has failed."""
+
+
+class TransformationFailedError(Exception):
+    """The file cannot be transformed by this mapping."""
 
 
 def run(context: StepContext) -> StepResult:
@@ -16,7 +26,7 @@ def run(context: StepContext) -> StepResult:
 
 
 def _transform(context: StepContext) -> Path:
-    # Here, because it needs packages that ods-tools itself does not install: without them only this step complains.
+    # Here, because no other step needs what it imports.
     from ods_tools.odtf.controller import transform_format
 
     source, mapping = context.files["transform_file"], context.files["mapping_file"]
@@ -26,5 +36,22 @@ def _transform(context: StepContext) -> Path:
     path.symlink_to(source.path.absolute())
     named = place / "mapping.yaml"
     named.symlink_to(mapping.path.absolute())
-    transform_format(mapping_file=str(named), input_file=str(path), output_file=str(output))
+    with _logged_errors_raised():
+        transform_format(mapping_file=str(named), input_file=str(path), output_file=str(output))
     return output
+
+
+@contextmanager
+def _logged_errors_raised() -> Iterator[None]:
+    """Raises TransformationFailedError with what was logged as an error meanwhile."""
+    said: list[str] = []
+    listener = logging.Handler(logging.ERROR)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger(CONTROLLER)
+    logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)
+    if said:
+        raise TransformationFailedError("\n".join(said))
