@@ -14,6 +14,7 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.orm import Session
 
 from benchmarks.places import Places
+from benchmarks.resources import family
 from services.api.auth import tokens
 from services.embedded.environment import Surroundings
 from services.embedded.models import ModelDirectory, read_model_directory
@@ -121,9 +122,19 @@ def controller_with_websocket(places: Places, vhost: str, queue: str) -> Iterato
         yield ours, f"ws://{HOST}:{port}/ws/v2/queue-status/", _token(engine, surroundings.secret_key)
 
 
+@contextmanager
+def api_alone(places: Places, database: str) -> Iterator[tuple[Engine, int, int, str]]:
+    """One API over a database of its own: the database, the port, the process that serves, and a token."""
+    surroundings, port = _surroundings(places, database, VHOST), free_port()
+    ready = http_ready(f"http://{HOST}:{port}/healthcheck/")
+    with _running(surroundings, [_service(places, "api", surroundings.of_api(HOST, port), ready)]) as (engine, pids):
+        serving = family(pids["api"])[-1]
+        yield engine, port, serving, _token(engine, surroundings.secret_key)
+
+
 def _token(engine: Engine, key: str) -> str:
     with Session(engine) as session, session.begin():
-        user = User(username="benchmark")
+        user = User(username="benchmark", is_superuser=True)
         session.add(user)
         session.flush()
         return tokens.issue(key, tokens.ACCESS, tokens.Owner(user.id), timedelta(hours=1), datetime.now(UTC))

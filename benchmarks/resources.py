@@ -22,6 +22,19 @@ def resident_mib(pid: int) -> float:
     return float(psutil.Process(pid).memory_info().rss) / _MIB**2
 
 
+def forget_peak(pid: int) -> None:
+    """From now on `peak_mib` of the process counts anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_mib(pid: int) -> float:
+    """The most resident memory that one process has had (VmHWM), in MiB."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE)
+    if found is None:
+        raise LookupError(f"this system does not tell VmHWM of process {pid}")
+    return int(found.group(1)) / _MIB
+
+
 def family(pid: int) -> list[int]:
     """A service's processes, without the fork server of a worker, which is model code kept warm."""
     process = psutil.Process(pid)

@@ -41,18 +41,23 @@ _BEAT_SECONDS = 2.0
 
 @dataclass
 class SimulatedWorker:
-    """One worker with one slot, which serves one queue."""
+    """One worker, which serves one queue on each of its slots."""
 
     queue: str
     sender: AbstractChannel
     work_seconds: float = 0.0
+    slots: int = 1
     worker_id: str = field(default_factory=lambda: f"simulated-{uuid4().hex}")
     running: set[UUID] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
+    _free: list[int] = field(init=False)
     _answers: dict[UUID, asyncio.Future[ClaimAnswered]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._free = list(range(self.slots))
+
     async def start(self, tokens: AbstractChannel, control: AbstractChannel) -> None:
-        """Declare what a worker declares, and consume. The tokens' channel has a prefetch of one a consumer."""
+        """Declare what a worker declares, and consume. The prefetch of a consumer of tokens is the slots."""
         await declare_on(control, worker_topology(self.worker_id, self.queue))
         answers = await control.get_queue(names.worker_queue(self.worker_id), ensure=False)
         await answers.consume(self._hear, no_ack=True)
@@ -66,19 +71,22 @@ class SimulatedWorker:
     def beat(self) -> WorkerBeat:
         """The heartbeat of this moment."""
         running = tuple(map(AttemptBeat, self.running))
-        return WorkerBeat(self.worker_id, self.queue, "simulated", 1, 1 - len(running), running=running)
+        return WorkerBeat(self.worker_id, self.queue, "simulated", self.slots, len(self._free), running=running)
 
     async def _serve(self, token: AbstractIncomingMessage) -> None:
-        """A claim for a token; what is granted is finished at once, with a claim for what follows."""
-        claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0)
+        """A claim for a token; what is granted is worked on, then reported with a claim for what follows."""
+        slot = self._free.pop()
+        claim = ClaimWork(uuid4(), self.worker_id, self.queue, slot)
         answer = await self._ask(claim, claim)
         while answer.grant is not None:
             self.running.add(answer.grant.attempt_id)
+            began = datetime.now(UTC)
             await asyncio.sleep(self.work_seconds)
-            claim = ClaimWork(uuid4(), self.worker_id, self.queue, 0, by_token=False)
-            answer = await self._ask(claim, self._finished(answer.grant, claim))
+            claim = ClaimWork(uuid4(), self.worker_id, self.queue, slot, by_token=False)
+            answer = await self._ask(claim, self._finished(answer.grant, claim, began))
             if answer.token_left:
                 await (await self.sender.get_queue(self.queue, ensure=False)).get(no_ack=True, fail=False)
+        self._free.append(slot)
         await token.ack()
 
     async def _ask(self, claim: ClaimWork, message: Message) -> ClaimAnswered:
@@ -87,11 +95,11 @@ class SimulatedWorker:
         await self.say(message)
         return await answer
 
-    def _finished(self, grant: Grant, claim: ClaimWork) -> AttemptFinished:
+    def _finished(self, grant: Grant, claim: ClaimWork, began: datetime) -> AttemptFinished:
         left = {"output_location": FileRef(f"{grant.key_prefix}out.tar.gz", "out.tar.gz")}
-        now = datetime.now(UTC)
+        ended = datetime.now(UTC)
         return AttemptFinished(
-            grant.attempt_id, self.worker_id, artifacts=left, started_at=now, finished_at=now, claim=claim
+            grant.attempt_id, self.worker_id, artifacts=left, started_at=began, finished_at=ended, claim=claim
         )
 
     async def _hear(self, delivery: AbstractIncomingMessage) -> None:
@@ -108,16 +116,16 @@ class SimulatedWorker:
 
 @asynccontextmanager
 async def simulated_workers(
-    broker: str, queue: str, count: int, work_seconds: float = 0.0
+    broker: str, queue: str, count: int, work_seconds: float = 0.0, slots: int = 1
 ) -> AsyncIterator[list[SimulatedWorker]]:
     """So many workers of the model queue, and two for the record-* sub-tasks, which the worker monitor serves else."""
     async with await aio_pika.connect(broker) as connection:
         sender = await connection.channel(publisher_confirms=False)
         control = await connection.channel(publisher_confirms=False)
         tokens = await connection.channel(publisher_confirms=False)
-        await tokens.set_qos(prefetch_count=1)  # RabbitMQ counts it for each consumer of the channel
-        workers = [SimulatedWorker(queue, sender, work_seconds) for _ in range(count)]
-        workers += [SimulatedWorker(RECORDER_QUEUE, sender) for _ in range(_RECORDERS)]
+        await tokens.set_qos(prefetch_count=slots)  # RabbitMQ counts it for each consumer of the channel
+        workers = [SimulatedWorker(queue, sender, work_seconds, slots) for _ in range(count)]
+        workers += [SimulatedWorker(RECORDER_QUEUE, sender, slots=slots) for _ in range(_RECORDERS)]
         for worker in workers:
             await worker.start(tokens, control)
         beating = asyncio.create_task(_beat(workers))
