@@ -113,7 +113,7 @@ async def _measure(places: Places, options: argparse.Namespace, chunks: int) -> 
         return Fleet(
             chunks=chunks,
             per_second=chunk_rate(ours.engine, run_id),
-            at_most=_at_most(chunks, options.workers * options.slots, options.work),
+            at_most=at_most(chunks, options.workers * options.slots, options.work),
             gap=Quantiles.of(gaps(stays_of(ours.engine, run_id))),
             controller_ms=1000 * spent / chunks,
             controller_before_mib=before,
@@ -123,7 +123,7 @@ async def _measure(places: Places, options: argparse.Namespace, chunks: int) -> 
         )
 
 
-def _at_most(chunks: int, slots: int, work: float) -> float | None:
+def at_most(chunks: int, slots: int, work: float) -> float | None:
     """Chunks a second if a slot began the next one the moment that it ends one. None where they take no time."""
     return chunks / (ceil(chunks / slots) * work) if work else None
 
