@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.orm import Session
 
+from services.api.among import among
 from services.api.call import Call
 from services.api.errors import BadRequest
 from services.api.group_rules import WrongGroups, chosen, unknown
@@ -22,7 +23,7 @@ def group_names(session: Session, kind: type[Grouped], ids: Collection[int]) -> 
     table, column, _ = MEMBERSHIPS[kind]
     query = select(table.c[column], Group.name).join(Group, Group.id == table.c.group_id)
     found: dict[int, list[str]] = {}
-    for pk, name in session.execute(query.where(table.c[column].in_(ids)).order_by(Group.name)) if ids else ():
+    for pk, name in session.execute(query.where(among(table.c[column], ids)).order_by(Group.name)) if ids else ():
         found.setdefault(pk, []).append(name)
     return found
 

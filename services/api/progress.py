@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from services.api.among import among
 from shared.core.plan import Phase, RunMode
 from shared.core.states import SubTaskState
 from shared.database.execution import ReportedProgress, Run, StageRow, SubTask
@@ -60,7 +61,7 @@ def progress_of(session: Session, run_ids: Iterable[int]) -> dict[int, Progress]
             runs[run_id].counts = {name: int(value) for name, value in zip(_COUNTERS, sums, strict=True)}
         for run_id, sub_task_id in session.execute(_errors(runs)):
             runs[run_id].error_ids.append(sub_task_id)
-        for query in (_events(runs), _reported(list(runs))):
+        for query in (_events(runs), _reported(runs)):
             for run_id, total, complete in session.execute(query):
                 runs[run_id].note_events(int(total), int(complete))
     return runs
@@ -69,11 +70,11 @@ def progress_of(session: Session, run_ids: Iterable[int]) -> dict[int, Progress]
 def _counts(runs: Iterable[int]) -> Any:
     sums = [func.sum(getattr(StageRow, name)).label(name) for name in _COUNTERS]
     query = select(Run.id, Run.run_mode, *sums).join(StageRow, StageRow.run_id == Run.id)
-    return query.where(Run.id.in_(list(runs))).group_by(Run.id)
+    return query.where(among(Run.id, runs)).group_by(Run.id)
 
 
 def _errors(runs: Iterable[int]) -> Any:
-    failed = (SubTask.run_id.in_(list(runs)), SubTask.state == SubTaskState.ERROR)
+    failed = (among(SubTask.run_id, runs), SubTask.state == SubTaskState.ERROR)
     return select(SubTask.run_id, SubTask.id).where(*failed).order_by(SubTask.id)
 
 
@@ -87,7 +88,7 @@ def _events(runs: Iterable[int]) -> Any:
     total = func.max(SubTask.events_total).over(partition_by=SubTask.run_id)
     columns = (SubTask.run_id, total.label("total"), SubTask.events_complete, SubTask.state, StageRow.parallel)
     query = select(*columns, StageRow.size, StageRow.completed).join(StageRow, of_losses)
-    told = query.where(SubTask.run_id.in_(list(runs)), StageRow.phase == Phase.LOSSES).subquery("told").c
+    told = query.where(among(SubTask.run_id, runs), StageRow.phase == Phase.LOSSES).subquery("told").c
     share = case((told.parallel & (told.state == SubTaskState.COMPLETED), told.total // told.size), else_=0)
     complete = func.sum(func.greatest(told.events_complete, share))
     is_whole = func.bool_or(told.parallel & (told.completed == told.size))
@@ -98,4 +99,6 @@ def _events(runs: Iterable[int]) -> Any:
 def _reported(runs: Iterable[int]) -> Any:
     """What workers of somebody else have told, who may tell of an event twice."""
     total, complete = ReportedProgress.events_total, ReportedProgress.events_complete
-    return select(ReportedProgress.run_id, total, func.least(complete, total)).where(ReportedProgress.run_id.in_(runs))
+    return select(ReportedProgress.run_id, total, func.least(complete, total)).where(
+        among(ReportedProgress.run_id, runs)
+    )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from services.api.among import among
 from services.api.call import Call
 from services.api.files import find_files, stored_name
 from services.api.groups import group_names
@@ -93,7 +94,7 @@ def stored_names(call: Call, analysis: Analysis) -> dict[str, str | None]:
 
 def _data_files_of(call: Call, analysis_ids: list[int]) -> Mapping[int, list[int]]:
     table = analysis_data_files
-    query = select(table.c.analysis_id, table.c.data_file_id).where(table.c.analysis_id.in_(analysis_ids))
+    query = select(table.c.analysis_id, table.c.data_file_id).where(among(table.c.analysis_id, analysis_ids))
     found: dict[int, list[int]] = {}
     for analysis_id, data_file_id in call.session.execute(query.order_by(table.c.data_file_id)):
         found.setdefault(analysis_id, []).append(data_file_id)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
+from services.api.among import among
 from services.api.call import Call
 from services.api.logs import origin_of
 from services.api.serialize.moments import moment
@@ -23,7 +24,7 @@ def _logged(call: Call, sub_tasks: list[SubTask]) -> set[int]:
     """Those that have a log, and the originals that copies of a resumed run have theirs from."""
     runs = {each.run_id for each in sub_tasks}
     originals = {each.copied_from_id for each in sub_tasks if each.copied_from_id is not None}
-    concerned = or_(Attempt.run_id.in_(runs), Attempt.sub_task_id.in_(originals))
+    concerned = or_(among(Attempt.run_id, runs), among(Attempt.sub_task_id, originals))
     query = select(Attempt.sub_task_id).where(concerned, Attempt.log_key.is_not(None))
     return set(call.session.scalars(query.distinct())) if sub_tasks else set()
 
