@@ -126,14 +126,15 @@ def _measure(places: Places, options: argparse.Namespace, results: Results) -> N
             _say(f"inserting {count:,} analyses")
             sides.append(Side(Target(HOST, port, token), engine, pid, fill(engine, count)))
         few, many = sides
+        if options.transfer_mib:
+            # First: what other requests have made room for would hide what these take.
+            results.transfers = _transfer(few, options.transfer_mib)
         for kind, (path_of, share) in KINDS.items():
             _say(kind)
             count = max(_LEAST, int(options.requests * share))
             one, other = _compare(kind, path_of, count, few, many)
             results.among_few.append(one)
             results.among_many.append(other)
-        if options.transfer_mib:
-            results.transfers = _transfer(many, options.transfer_mib)
 
 
 PathOf = Callable[[int], str]
