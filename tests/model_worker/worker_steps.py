@@ -16,6 +16,7 @@
 | report_until | reports progress twice a second until there is this file |
 | spin | computes until there is this file |
 | eat | takes this many MiB of memory |
+| script | runs this shell script, and raises when it fails |
 | feed | starts a program that takes this many MiB, and raises when that fails |
 | wait_for | waits until there is this file |
 | fail, no_keys | raises |
@@ -158,6 +159,10 @@ def _feed(_context: StepContext, megabytes: int) -> None:
     subprocess.run([sys.executable, "-c", f"len(b'x' * ({megabytes} << 20))"], check=True)
 
 
+def _script(_context: StepContext, script: str) -> None:
+    subprocess.run(["bash", "-c", script], check=True)
+
+
 def _wait_for(_context: StepContext, path: str) -> None:
     while not Path(path).exists():
         time.sleep(0.02)
@@ -198,6 +203,7 @@ ORDERS: Mapping[str, Callable[[StepContext, Any], None]] = {
     "spin": _spin,
     "eat": _eat,
     "feed": _feed,
+    "script": _script,
     "wait_for": _wait_for,
     "fail": _fail,
     "fail_leaving": _fail_leaving,
