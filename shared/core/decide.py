@@ -121,7 +121,7 @@ def _ended(facts: Facts, event: AttemptEnded, policy: RetryPolicy) -> Decision:
         return Decision(refusal="this attempt is not known")
     if facts.sub_task.attempt_id != facts.attempt.attempt_id:
         return Decision(refusal="a newer attempt has been granted")
-    cause = _told_apart(event.cause, facts.attempt)
+    cause = _told_apart(event, facts.attempt)
     if not allows(ATTEMPT, facts.attempt.state, _ATTEMPT_EVENTS[cause]):
         return Decision()
     if facts.run.is_stopping:
@@ -135,11 +135,11 @@ def _ended(facts: Facts, event: AttemptEnded, policy: RetryPolicy) -> Decision:
     return _completed(facts)
 
 
-def _told_apart(cause: Cause | None, attempt: AttemptFacts) -> Cause | None:
-    """A grant that no heartbeat ever listed was not lost with a worker: it never reached one."""
-    if cause == Cause.LOST and attempt.state == AttemptState.GRANTED:
+def _told_apart(event: AttemptEnded, attempt: AttemptFacts) -> Cause | None:
+    """A grant that no worker has told of was not lost with one: it never reached one."""
+    if event.cause == Cause.LOST and attempt.state == AttemptState.GRANTED and not event.began:
         return Cause.UNDELIVERED
-    return cause
+    return event.cause
 
 
 def _confirmed(facts: Facts) -> Decision:

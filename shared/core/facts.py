@@ -146,11 +146,13 @@ class AttemptEnded:
     """The attempt is over: with a result (cause None), or by a cause. `jitter` is random, 0 to 1.
 
     `earlier_may_live`: seconds for which an earlier attempt of the sub-task, ended as lost, may still be computing.
+    `began`: its worker says that it had begun, so that it has reached one, whether or not a heartbeat has listed it.
     """
 
     cause: Cause | None = None
     jitter: float = 0.0
     earlier_may_live: float = 0.0
+    began: bool = False
 
 
 Event = RunPlanned | RunUnplannable | CancelRequested | Looked | WorkGranted | AttemptEnded

@@ -60,7 +60,7 @@ def _settle_one(work: WorkingSet, report: AttemptFinished, place: Place, jitter:
     if report.cause == Cause.OUT_OF_MEMORY:
         fence = work.policy.self_fence
         living = earlier_may_live(work.connection, place.sub_task_id, report.attempt_id, fence)
-    event = AttemptEnded(report.cause, jitter, living)
+    event = AttemptEnded(report.cause, jitter, living, began=report.started_at is not None)
     decision = work.decide(place.run_id, event, place.sub_task_id, report.attempt_id, _details(report))
     if decision.changes and work.attempts[report.attempt_id].state == AttemptState.COMPLETED:
         work.keep_artifacts(place.run_id, place.sub_task_id, _plain(report))

@@ -125,9 +125,11 @@ class SimulatedRun:
         self.owner[attempt_id] = number
         return attempt_id
 
-    def report(self, attempt_id: UUID, cause: Cause | None = None, jitter: float = 0.5) -> Decision:
+    def report(
+        self, attempt_id: UUID, cause: Cause | None = None, jitter: float = 0.5, *, began: bool = False
+    ) -> Decision:
         """An attempt is said to be over, by its worker or by the reaper, for the first time or again."""
-        return self.apply(AttemptEnded(cause, jitter), self.owner[attempt_id], attempt_id)
+        return self.apply(AttemptEnded(cause, jitter, began=began), self.owner[attempt_id], attempt_id)
 
     def listed(self, attempt_id: UUID) -> None:
         """A heartbeat lists the attempt."""

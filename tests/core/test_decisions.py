@@ -96,6 +96,18 @@ def test_a_grant_that_no_heartbeat_ever_lists_ends_as_undelivered_and_uncounted(
     assert run.sub_tasks[number].ended == {Cause.UNDELIVERED: 10}
 
 
+def test_an_attempt_that_its_worker_calls_lost_is_counted_though_no_heartbeat_has_listed_it() -> None:
+    run = up_to("collect-keys")
+    number = run.numbers(SubTaskState.QUEUED)[0]
+    for _ in range(6):
+        attempt = run.grant(number)
+        assert attempt is not None
+        run.report(attempt, Cause.LOST, began=True)
+        assert run.attempts[attempt].state == AttemptState.LOST
+    assert run.sub_tasks[number].state == SubTaskState.ERROR
+    assert run.run.state == RunState.FAILED
+
+
 def test_a_listed_attempt_that_goes_silent_is_lost_and_counted() -> None:
     run = up_to("collect-keys")
     number = run.numbers(SubTaskState.QUEUED)[0]
