@@ -1,6 +1,6 @@
 """What follows from the end of an attempt: acceptance, refusal, retries and failures."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -52,6 +52,13 @@ def test_a_failure_delivered_twice_is_counted_once(world: World) -> None:
     for _ in range(3):
         assert isinstance(world.finish(grant, Cause.MODEL_ERROR), AttemptSettled)
     assert world.sub_tasks(run_id)[0].ended == {"model error": 1}
+
+
+def test_a_worker_that_calls_an_attempt_lost_that_had_begun_is_believed_before_any_heartbeat(world: World) -> None:
+    run_id = world.started(INPUTS)
+    grant = world.granted()
+    world.finish(grant, Cause.LOST, started_at=datetime.now(UTC))
+    assert world.sub_tasks(run_id)[0].ended == {"worker lost": 1}
 
 
 def test_a_late_result_of_a_lost_attempt_is_accepted_until_a_newer_one_is_granted(world: World) -> None:
