@@ -10,6 +10,7 @@ from . import (
     input_files,
     input_params,
     keys_chunk,
+    late_imports,  # noqa: F401 - for what importing it imports
     loss_chunk,
     loss_directory,
     loss_output,
