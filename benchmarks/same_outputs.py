@@ -22,6 +22,12 @@ def differences(ours: Path, theirs: Path, *, exactly: bool = False) -> list[str]
     return sorted(name for name in names if not _same(ours / name, theirs / name, exactly=exactly))
 
 
+def other_bytes(ours: Path, theirs: Path) -> list[str]:
+    """Names of files whose bytes differ, but for settings and for tables of sums."""
+    compared = (path.name for path in theirs.iterdir() if path.name != _SETTINGS and _SUMMED not in path.name)
+    return sorted(name for name in compared if (ours / name).read_bytes() != (theirs / name).read_bytes())
+
+
 def _same(one: Path, other: Path, *, exactly: bool) -> bool:
     if not (one.is_file() and other.is_file()):
         return False
