@@ -7,13 +7,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
+from benchmarks import kernel_models
+from benchmarks.kernel_models import EXPOSURES, Case
 from services.embedded.client import ApiClient
 from services.embedded.environment import Login, with_programs
 from services.embedded.ports import free_port
@@ -78,26 +81,45 @@ class Running:
         """Logged in as the administrator."""
         return ApiClient(self.url, Login())
 
-    def set_run_mode(self, run_mode: str) -> None:
-        """Have PiWind run in this mode where nothing else is asked for: whichever worker was first has chosen."""
-        model_id = self.client.wait_for_model("OasisLMF", "PiWind", "1", within=120)
+    def set_run_mode(self, run_mode: str, model: tuple[str, str, str] = ("OasisLMF", "PiWind", "1")) -> None:
+        """Have a model run in this mode where nothing else is asked for: whichever worker was first has chosen."""
+        model_id = self.client.wait_for_model(*model, within=120)
         login, url = Login(), f"{self.url}v2/models/{model_id}/"
         answer = requests.patch(url, json={"run_mode": run_mode}, auth=(login.username, login.password), timeout=60)
         answer.raise_for_status()
 
 
 @pytest.fixture(scope="session")
-def platform(piwind: Path, home: Path, environ: dict[str, str]) -> Iterator[Running]:
-    """`lossline up` with PiWind: one worker with two slots, and one of v1, from the same directory."""
-    port, log = free_port(), home / "up.log"
-    command = [str(PROGRAMS / "lossline"), "up", "--model", str(piwind), "--port", str(port)]
-    command += ["--run-mode", "v1", "--run-mode", "v2"]
-    environ = environ | {"LOSSLINE_HOME": str(home / "up"), "OASIS_CELERY_CONCURRENCY": "2"}
+def cases(piwind: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    """PiWind with ten locations, and the example model with its own portfolio."""
+    example = kernel_models.coastwind(tmp_path_factory.mktemp("example"))
+    return {"piwind": kernel_models.piwind(piwind, 10), "example": example}
+
+
+@pytest.fixture(scope="session")
+def platform(cases: dict[str, Case], home: Path, environ: dict[str, str]) -> Iterator[Running]:
+    """`lossline up` with both models, of each a worker with two slots, and one of v1 from the same directory."""
+    with lossline_up(cases.values(), home / "up", environ, ["v1", "v2"]) as running:
+        yield running
+
+
+@contextmanager
+def lossline_up(
+    cases: Collection[Case], home: Path, environ: dict[str, str], modes: Sequence[str]
+) -> Iterator[Running]:
+    """`lossline up` in a home of its own, up."""
+    port, log = free_port(), home.with_suffix(".log")
+    command = [str(PROGRAMS / "lossline"), "up", "--port", str(port)]
+    command += [text for case in cases for text in ("--model", str(case.model))]
+    command += [text for mode in modes for text in ("--run-mode", mode)]
+    environ = environ | {"LOSSLINE_HOME": str(home), "OASIS_CELERY_CONCURRENCY": "2"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=output, start_new_session=True)
     running = Running(f"http://127.0.0.1:{port}/", process, log)
     try:
         wait_up(running)
+        for case in cases:
+            running.set_run_mode("V2", case.identity)
         yield running
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, log.read_text()
@@ -107,28 +129,33 @@ def platform(piwind: Path, home: Path, environ: dict[str, str]) -> Iterator[Runn
 
 
 def wait_up(running: Running) -> None:
-    """Wait for the API and for the worker's registration; the first start compiles kernels for minutes."""
+    """Wait for the API; the first start compiles kernels for minutes."""
     ready, deadline = http_ready(f"{running.url}healthcheck/"), time.monotonic() + 900
     while not ready():
         assert running.process.poll() is None, running.log.read_text()
         assert time.monotonic() < deadline, running.log.read_text()
         time.sleep(0.5)
-    running.set_run_mode("V2")
 
 
 @pytest.fixture(scope="session")
-def reference(
-    piwind: Path, environ: dict[str, str], platform: Running, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The outputs of `oasislmf model run`, with the kernels that the platform's start has compiled."""
-    run = tmp_path_factory.mktemp("reference")
+def references(
+    cases: dict[str, Case], environ: dict[str, str], platform: Running, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The outputs of oasislmf's own commands for each case, with the kernels that the platform's start has compiled."""
+    return {name: outputs_of(case, environ, tmp_path_factory.mktemp(name) / "run") for name, case in cases.items()}
+
+
+def outputs_of(case: Case, environ: dict[str, str], run: Path) -> Path:
+    """The outputs of `oasislmf model run`."""
+    options = [text for name, path in case.exposure.items() for text in (EXPOSURES[name][0], str(path))]
     command = [
-        *(str(PROGRAMS / "oasislmf"), "model", "run", "-C", str(piwind / "oasislmf.json")),
-        *("-x", str(FILES["location_file"]), "-y", str(FILES["accounts_file"])),
-        *("-i", str(FILES["reinsurance_info_file"]), "-s", str(FILES["reinsurance_scope_file"])),
-        *("-a", str(SETTINGS), "--model-run-dir", str(run / "run")),
+        *(str(PROGRAMS / "oasislmf"), "model", "run", "-C", str(case.place.config_path), *options),
+        *("-a", str(case.settings), "--model-run-dir", str(run)),
         *("--kernel-num-processes", str(REFERENCE_PROCESSES)),
     ]
-    done = subprocess.run(command, cwd=run, env=environ, capture_output=True, text=True, check=False, timeout=900)
+    environ = environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        command, cwd=run.parent, env=environ, capture_output=True, text=True, check=False, timeout=900
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    return run / "run" / "output"
+    return run / "output"

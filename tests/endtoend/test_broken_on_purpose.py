@@ -103,11 +103,16 @@ def kernels(platform: Running) -> list[int]:
 
 
 def process_of(platform: Running, module: str) -> psutil.Process:
-    """The process below `lossline up` that runs the module; of workers, the one of v2."""
+    """The process below `lossline up` that runs the module; of workers, PiWind's of v2."""
     children = psutil.Process(platform.process.pid).children(recursive=True)
     running = [each for each in children if words(each).endswith(f"-m {module}")]
-    (found,) = [each for each in running if each.environ().get("OASIS_RUN_MODE", "v2") == "v2"]
+    (found,) = [each for each in running if is_of_v2(each.environ())]
     return found
+
+
+def is_of_v2(environ: dict[str, str]) -> bool:
+    """Whether a process is PiWind's worker of v2, or of no model."""
+    return (environ.get("OASIS_MODEL_ID", "PiWind"), environ.get("OASIS_RUN_MODE", "v2")) == ("PiWind", "v2")
 
 
 def words(process: psutil.Process) -> str:

@@ -1,49 +1,55 @@
-"""Any number of chunks gives the outputs of one machine."""
+"""Any number of chunks, warm or plain programs, v1 and v2: the outputs are those of one machine."""
 
-import csv
-import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.kernel_models import Case
+from benchmarks.same_outputs import differences
+from services.embedded.client import ApiClient
 from services.embedded.demo import Portfolio, carry_out, fetch_outputs
 from services.embedded.presentation.console import LiveProgress
 from shared.core.plan import RunMode
-from tests.endtoend.conftest import FILES, REFERENCE_PROCESSES, SETTINGS, Running
+from tests.endtoend.conftest import REFERENCE_PROCESSES, Running, lossline_up
 
 pytestmark = [pytest.mark.endtoend, pytest.mark.timeout(900)]
 
+MODELS = ("piwind", "example")
+ALL_CORES_MAKE_THE_SAME_SUMS = len(os.sched_getaffinity(0)) == REFERENCE_PROCESSES
+"""Where the undivided command has been given as many processes as a run that is not divided takes."""
 
-@pytest.mark.parametrize(("lookups", "losses"), [(1, 1), (2, 3), (8, 8)])
-def test_chunks_give_the_bytes_of_one_machine(
-    platform: Running, reference: Path, tmp_path: Path, lookups: int, losses: int
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("lookups", "losses"), [(1, 1), (2, 2), (2, 3), (8, 8), (1, 32)])
+def test_chunks_give_the_outputs_of_one_machine(
+    platform: Running,
+    references: dict[str, Path],
+    cases: dict[str, Case],
+    tmp_path: Path,
+    model: str,
+    lookups: int,
+    losses: int,
 ) -> None:
-    # Given the outputs of `oasislmf model run`, whose settings leave the number of samples to the model
-    client = platform.client
-    model_id = client.wait_for_model("OasisLMF", "PiWind", "1", within=60)
-    # When the same files go through the platform in chunks
-    with LiveProgress() as progress:
-        analysis = carry_out(client, model_id, Portfolio(FILES, SETTINGS, lookups, losses), progress)
+    # When the files of which `oasislmf model run` has made outputs go through the platform in chunks
+    analysis = carried_out(platform.client, cases[model], lookups, losses)
     # Then every sub-task completed
     assert analysis["status"] == "RUN_COMPLETED"
     assert analysis["status_count"]["COMPLETED"] == analysis["sub_task_count"] == lookups + losses + 11
     # And every output file is the same
-    outputs = fetch_outputs(client, analysis["id"], tmp_path)
-    processes = REFERENCE_PROCESSES if losses == 1 else losses
-    assert_all_same(outputs, reference, exactly=processes == REFERENCE_PROCESSES)
+    exactly = losses == 1 and ALL_CORES_MAKE_THE_SAME_SUMS
+    outputs = fetch_outputs(platform.client, analysis["id"], tmp_path)
+    assert differences(outputs, references[model], exactly=exactly) == []
 
 
-def test_v1_gives_the_bytes_of_one_machine_and_shows_no_sub_tasks(
-    platform: Running, reference: Path, tmp_path: Path
+@pytest.mark.parametrize("model", MODELS)
+def test_v1_gives_the_outputs_of_one_machine_and_shows_no_sub_tasks(
+    platform: Running, references: dict[str, Path], cases: dict[str, Case], tmp_path: Path, model: str
 ) -> None:
-    # Given a worker of v1 beside that of v2
+    # When the files go through the platform undivided, on the worker of v1 beside that of v2
     client = platform.client
-    model_id = client.wait_for_model("OasisLMF", "PiWind", "1", within=60)
-    # When the files go through the platform undivided
-    with LiveProgress() as progress:
-        portfolio = Portfolio(FILES, SETTINGS, 1, 1, run_mode=RunMode.V1)
-        analysis = carry_out(client, model_id, portfolio, progress)
+    analysis = carried_out(client, cases[model], 1, 1, RunMode.V1)
     # Then it completed, and clients see what they know of v1
     assert (analysis["status"], analysis["run_mode"]) == ("RUN_COMPLETED", "V1"), platform.log.read_text()
     assert (analysis["sub_task_count"], analysis["status_count"]["TOTAL"]) == (0, 0)
@@ -54,30 +60,29 @@ def test_v1_gives_the_bytes_of_one_machine_and_shows_no_sub_tasks(
     assert analysis["run_log_file"]
     # And every output file is the same
     outputs = fetch_outputs(client, analysis["id"], tmp_path)
-    assert_all_same(outputs, reference, exactly=len(os.sched_getaffinity(0)) == REFERENCE_PROCESSES)
+    assert differences(outputs, references[model], exactly=ALL_CORES_MAKE_THE_SAME_SUMS) == []
 
 
-def assert_all_same(ours: Path, theirs: Path, *, exactly: bool) -> None:
-    """The same files, as `assert_same` compares each."""
-    assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()}
-    for path in sorted(theirs.iterdir()):
-        assert_same(ours / path.name, path, exactly=exactly)
+def test_plain_programs_give_the_outputs_of_one_machine(
+    references: dict[str, Path], cases: dict[str, Case], environ: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    # Given workers that start every program plain
+    plain = environ | {"OASIS_WORKER_WARM_PROGRAMS": "off"}
+    with lossline_up(cases.values(), home / "plain", plain, ["v2"]) as running:
+        for model in MODELS:
+            # When the files go through them
+            analysis = carried_out(running.client, cases[model], 1, 2)
+            # Then every output file is the same
+            assert analysis["status"] == "RUN_COMPLETED"
+            outputs = fetch_outputs(running.client, analysis["id"], tmp_path / model)
+            assert differences(outputs, references[model]) == []
 
 
-def assert_same(ours: Path, theirs: Path, *, exactly: bool) -> None:
-    """The same bytes; settings the same JSON; psept to 1e-6 where other processes have summed."""
-    if theirs.name == "analysis_settings.json":
-        assert json.loads(ours.read_text()) == json.loads(theirs.read_text())
-    elif "psept" in theirs.name and not exactly:
-        assert_close(ours, theirs)
-    else:
-        assert ours.read_bytes() == theirs.read_bytes(), theirs.name
-
-
-def assert_close(ours: Path, theirs: Path) -> None:
-    """The same rows, numbers to 1e-6."""
-    one, other = (list(csv.reader(path.read_text().splitlines())) for path in (ours, theirs))
-    assert one[0] == other[0]
-    assert len(one) == len(other)
-    numbers = [[float(cell) for cell in row] for row in one[1:]]
-    assert numbers == [pytest.approx([float(cell) for cell in row], rel=1e-6) for row in other[1:]], theirs.name
+def carried_out(
+    client: ApiClient, case: Case, lookups: int, losses: int, run_mode: RunMode = RunMode.V2
+) -> dict[str, Any]:
+    """The analysis as it has ended."""
+    model_id = client.wait_for_model(*case.identity, within=60)
+    with LiveProgress() as progress:
+        portfolio = Portfolio(case.exposure, case.settings, lookups, losses, run_mode=run_mode)
+        return carry_out(client, model_id, portfolio, progress)
