@@ -32,6 +32,7 @@ from services.model_worker.processes.step_codec import RESULT_NAME, StepReport, 
 from services.model_worker.room import FULL
 from services.model_worker.settings import Settings
 from services.model_worker.shared_trees import SharedTrees
+from services.model_worker.temporary import temporary_directory, variables
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
 from shared.core.inputs import FileRef
@@ -92,6 +93,7 @@ class Attempt:
         self._progress_url = progress_url
         run = storage_prefix(Phase(grant.phase), grant.owner_id, grant.run_uuid).rstrip("/")
         self._directory = workshop.directory / run / f"attempt-{grant.attempt_id}"
+        self._temporary = temporary_directory(workshop.directory, grant.attempt_id)
         self._log = AttemptLog(self._directory / "log.txt", workshop.store, grant.log_key, workshop.settings.log_limit)
         self._child: Child | None = None
         self._stop_cause: Cause | None = None
@@ -132,9 +134,10 @@ class Attempt:
     async def tidy_up(self) -> None:
         """Remove the attempt's directory; called once its report is on the way."""
         if not self._workshop.settings.keep_local_data:
-            await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
-            with suppress(OSError):  # other attempts of the run are in it
-                self._directory.parent.rmdir()
+            for directory in (self._directory, self._temporary):
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+                with suppress(OSError):  # other attempts are in it
+                    directory.parent.rmdir()
 
     async def _execute(self, leave: Callable[[], Awaitable[None]]) -> None:
         if self.grant.step in CLEANUP_STEPS:
@@ -159,7 +162,9 @@ class Attempt:
         self._ending.artifacts = await self._unless_stopped(self._hand_in(report, leave))
 
     def _child_spec(self, spec_path: Path, directory: Path) -> ChildSpec:
+        self._temporary.mkdir(parents=True, exist_ok=True)
         environ = dict(self._workshop.settings.step_environ) | {"OASIS_ANALYSIS_STATUS_URL": self._progress_url}
+        environ |= variables(self._temporary)
         return ChildSpec(spec_path, directory, environ, attempt=str(self.grant.attempt_id))
 
     async def _follow(self, child: Child) -> ChildEnd:

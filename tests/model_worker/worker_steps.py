@@ -30,6 +30,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -84,6 +85,7 @@ def _show(context: StepContext, path: str) -> None:
         "chunk": [context.chunk, context.chunks],
         "flags": {"debug": context.debug, "keep_local_data": context.keep_local_data},
         "environ": dict(os.environ),
+        "temporary": tempfile.mkdtemp(),
     }
     partial = Path(f"{path}.partial")
     partial.write_text(json.dumps(seen))

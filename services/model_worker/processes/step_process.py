@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -84,6 +85,7 @@ def _look_fresh(spec: ChildSpec) -> None:
     _be_killed_first()
     os.environ.clear()
     os.environ.update(spec.environ)
+    tempfile.tempdir = None  # the fork server may have looked up its own
     os.chdir(spec.directory)
     os.nice(spec.nice)
     if spec.umask is not None:
