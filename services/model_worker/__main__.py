@@ -87,9 +87,12 @@ def fork_server(settings: Settings, directory: Path) -> ForkServer:
 
 
 def preload_of(settings: Settings) -> tuple[str, ...]:
-    """What the fork server imports: the steps, what runs them, and the programs of oasislmf."""
+    """What the fork server imports: the programs of oasislmf, the steps, and what runs them.
+
+    The programs first: what their modules look up and register is noted only while they are imported.
+    """
     steps = settings.step_environ.get(REGISTRY_VARIABLE, REGISTRY), "services.model_worker.processes.step_runner"
-    return (*steps, LOAD) if CLIENTS_VARIABLE in settings.step_environ else steps
+    return (LOAD, *steps) if CLIENTS_VARIABLE in settings.step_environ else steps
 
 
 def with_warm_programs(settings: Settings, directory: Path) -> Settings:

@@ -35,7 +35,7 @@ async def prime(model: Path, folder: Path, environ: Mapping[str, str]) -> int:
     """Run the sample in an empty `folder`, by warm programs; the exit status of the run."""
     clients = install_clients(folder / "programs", installed_names())
     variables = {**environ, CLIENTS_VARIABLE: str(clients)}
-    async with ForkServer((_OURS, LOAD), base_directory=folder, environ=variables) as forks:
+    async with ForkServer((LOAD, _OURS), base_directory=folder, environ=variables) as forks:
         directory = folder / "attempt"
         directory.mkdir()
         spec_path = directory / "spec.json"

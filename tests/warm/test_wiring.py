@@ -19,7 +19,7 @@ def test_a_worker_has_a_client_for_each_program_and_loads_them(tmp_path: Path) -
 
     clients = Path(warm.step_environ[CLIENTS_VARIABLE])
     assert {path.name for path in clients.iterdir()} - {".client"} == set(installed_names())
-    assert preload_of(warm)[-1] == LOAD
+    assert preload_of(warm)[0] == LOAD  # what the steps import before, nobody sees looking at variables
 
 
 def test_a_setting_turns_warm_programs_off(tmp_path: Path) -> None:

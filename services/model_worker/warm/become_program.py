@@ -20,7 +20,7 @@ from typing import NoReturn
 from services.model_worker.processes import prctl, proc
 from services.model_worker.warm import streams
 from services.model_worker.warm.ending import run_and_end
-from services.model_worker.warm.exit_handlers import forget_exit_handlers
+from services.model_worker.warm.exit_handlers import keep_exit_handlers
 from services.model_worker.warm.last_words import LastWords
 from services.model_worker.warm.programs import Program
 from services.model_worker.warm.request import FORKED, Request
@@ -153,12 +153,12 @@ def _look_fresh(warm: WarmProcess, program: Program, request: Request) -> None:
     gc.enable()
 
 
-def forget_warm_process() -> None:
+def forget_warm_process(warm: WarmProcess) -> None:
     """For the program server, once, because freeing takes milliseconds: what no program of it must find.
 
     A model's own module of the same name must be found as if ours were not loaded.
     """
-    forget_exit_handlers()
+    keep_exit_handlers(warm.exit_handlers)
     for name in [name for name in sys.modules if name.partition(".")[0] in _OUR_PACKAGES]:
         del sys.modules[name]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from services.model_worker.processes import proc
 from services.model_worker.processes.errors import UnfitToFork
 from services.model_worker.warm.environment import without_chosen
+from services.model_worker.warm.exit_handlers import noting_registrations
 from services.model_worker.warm.kernels import Kernels, notes_directory
 from services.model_worker.warm.leftovers import Leftovers, forget_warnings, kept_descriptors
 from services.model_worker.warm.programs import Program, installed_programs, scripts_directory
@@ -39,7 +40,7 @@ def load() -> None:
 def become_warm(scripts: Path, installed: Iterable[Program]) -> None:
     """Import every program. One that cannot be imported is left to be started plain."""
     started_with = _started_with()
-    with environment_reads() as read:
+    with environment_reads() as read, noting_registrations() as handlers:
         programs = {program.name: program for program in installed if _imported(program)}
     logging.captureWarnings(False)
     forget_warnings()
@@ -52,6 +53,7 @@ def become_warm(scripts: Path, installed: Iterable[Program]) -> None:
             read_at_import=frozenset(read),
             module_path=tuple(sys.path[1:]),
             descriptors=kept_descriptors(),
+            exit_handlers=tuple(handlers),
         )
     )
 

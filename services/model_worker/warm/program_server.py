@@ -104,7 +104,7 @@ class ProgramServer:
     def serve(self) -> None:
         """Until the guardian is gone or kills."""
         become_deaf()
-        forget_warm_process()
+        forget_warm_process(self._warm)
         title.room()  # looked up once for all programs
         gc.collect()
         gc.freeze()

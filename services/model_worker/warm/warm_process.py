@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.model_worker.warm.environment import differing
+from services.model_worker.warm.exit_handlers import Handler
 from services.model_worker.warm.programs import Program
 from services.model_worker.warm.request import Request
 
@@ -38,6 +39,8 @@ class WarmProcess:
     """sys.path without its first entry, which is each program's own directory."""
     descriptors: frozenset[int] = frozenset()
     """Of files that libraries keep open."""
+    exit_handlers: tuple[Handler, ...] = ()
+    """Of the modules that programs import."""
     at_end: Callable[[], None] = lambda: None
     """What a program does last."""
 
