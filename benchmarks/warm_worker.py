@@ -104,7 +104,7 @@ async def worker(folder: Path, *, warm: bool, slots: int) -> AsyncIterator[Worke
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     if warm:
         environ[CLIENTS_VARIABLE] = str(install_clients(folder / "programs", installed_names()))
-    preload = (*_STEPS, LOAD) if warm else _STEPS
+    preload = (LOAD, *_STEPS) if warm else _STEPS
     async with ForkServer(preload, base_directory=folder, environ=environ) as forks:
         await forks.ready()
         yield Worker(folder, environ, forks, slots)
