@@ -37,6 +37,12 @@ def publish(url: str, body: bytes) -> None:
         channel.basic_publish("", QUEUE, body, persistent, mandatory=True)
 
 
+def is_written_down(broker: PrivateBroker) -> bool:
+    """Whether the queue is in the broker's database. A confirmed message is on disk, its queue perhaps a moment later."""
+    tables = (path for path in broker._folder.rglob("*") if path.suffix in {".LOG", ".DCL", ".DCD"})
+    return any(QUEUE.encode() in path.read_bytes() for path in tables)
+
+
 def take(url: str) -> bytes | None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         body: bytes | None = connection.channel().basic_get(QUEUE, auto_ack=True)[2]
@@ -51,6 +57,7 @@ def test_a_message_goes_in_and_comes_out(broker: PrivateBroker) -> None:
 def test_a_durable_message_survives_a_killed_broker(broker: PrivateBroker) -> None:
     # Given a confirmed durable message
     publish(broker.url, b"durable")
+    eventually(lambda: is_written_down(broker))
     url, pid = broker.url, broker.pid
     # When the broker is killed and started again
     broker.kill()
