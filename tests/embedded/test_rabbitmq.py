@@ -38,7 +38,7 @@ def publish(url: str, body: bytes) -> None:
 
 
 def is_written_down(broker: PrivateBroker) -> bool:
-    """Whether the queue is in the broker's database. A confirmed message is on disk, its queue perhaps a moment later."""
+    """Whether the queue is in the database of the broker: a confirmed message may be on disk a moment before it."""
     tables = (path for path in broker._folder.rglob("*") if path.suffix in {".LOG", ".DCL", ".DCD"})
     return any(QUEUE.encode() in path.read_bytes() for path in tables)
 
