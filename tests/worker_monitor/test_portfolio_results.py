@@ -248,13 +248,20 @@ def test_a_transformation_with_errors_leaves_nothing_to_validate(homes: Homes, r
 
 
 def test_what_nobody_waits_for_any_more_changes_nothing(homes: Homes, recorder: Recorder) -> None:
-    grant = homes.worked(VALIDATE, errors="of the first")
+    recorder.execute(Hold(homes.worked(EXPOSURE_RUN, errors="of the exposure run")))
+    homes.tell(AttemptFinished(homes.claim(names.INTERNAL_QUEUE, "internal").attempt_id, "internal"))
+    grant = homes.worked(VALIDATE)
     homes.request(VALIDATE)
+    with homes.engine.begin() as connection:  # as if it had been recorded just before it was cancelled
+        connection.execute(update(Run).where(Run.id == grant.run_id).values(state="ACTIVE"))
 
     recorder.execute(Hold(grant))
 
-    assert homes.file("run_errors_file") is None
+    assert homes.text("run_errors_file") == "of the exposure run"
     assert homes.statuses()["validation"] == "STARTED"
+    location = homes.file("location_file")
+    assert location is not None
+    assert not location.oed_validated
 
 
 def test_the_reason_of_a_failure_is_the_errors_file(homes: Homes, store: DirectoryStore) -> None:
@@ -270,6 +277,9 @@ def test_the_reason_of_a_failure_is_the_errors_file(homes: Homes, store: Directo
 
     assert homes.statuses()["exposure"] == "ERROR"
     assert "the library is missing" in homes.text("run_errors_file")
+    with Session(homes.engine) as session:
+        unreleased = session.scalars(select(File.filename).where(File.released_at.is_(None))).all()
+    assert sorted(unreleased) == ["location.csv", f"portfolio_{homes.portfolio_id}_errors.txt"]
 
 
 def test_files_of_a_request_stay_while_its_run_needs_them(
