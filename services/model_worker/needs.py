@@ -30,11 +30,15 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "prepare-losses-generation-directory": _INPUTS,
     "generate-losses-chunk": frozenset({"params", "settings_file", "run_location"}),
     "generate-losses-output": _INPUTS | {"run_location"},
+}
+"""Names among a grant's files, by step. The chunks' files are all fetched by the step after them."""
+
+SERVER_NEEDS: Mapping[str, frozenset[str]] = {
     "validate-exposure": _EXPOSURE,
     "run-exposure": _EXPOSURE | {"exposure_params"},
     "transform-exposure": frozenset({"mapping_file", "transform_file", "transform_params"}),
 }
-"""Names among a grant's files, by step. The chunks' files are all fetched by the step after them."""
+"""The same of the internal worker."""
 
 READS_ALL = frozenset({"combine-losses"})
 """Steps whose files are named by number."""
@@ -42,7 +46,7 @@ READS_ALL = frozenset({"combine-losses"})
 
 def needed(step: str, name: str) -> bool:
     """Whether the step reads the file of this name."""
-    return step in READS_ALL or name in NEEDS[step]
+    return step in READS_ALL or name in (SERVER_NEEDS if step in SERVER_NEEDS else NEEDS)[step]
 
 
 WITH_DATA_FILES = frozenset(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from shared.codec import from_plain
 from shared.core.inputs import RunInputs
-from shared.database.execution import Outbox, Removal, Run
+from shared.database.execution import Outbox, Removal, Run, SubTask
 from shared.database.resources import Analysis, File, Portfolio
 from shared.messages.catalogue import CancelRun, StartRun
 from shared.messages.envelope import decode
@@ -198,6 +198,23 @@ def test_a_deleted_portfolio_takes_its_runs_and_their_objects_along(api: Api, se
 
     assert session.scalars(select(Run)).all() == []
     assert f"portfolio-{portfolio['id']}_validation-{run_uuid}/" in session.scalars(select(Removal.prefix)).all()
+
+
+def test_the_sub_tasks_of_a_portfolio_are_among_the_task_statuses(api: Api, session: Session) -> None:
+    portfolio = api.portfolio()
+    api.post(f"portfolios/{portfolio['id']}/validate/")
+    run, _ = only_run(session)
+    plain = {"slug": "validate-exposure", "name": "Validate exposure", "queue": run.model_queue, "weight": "one"}
+    sub_task = SubTask(
+        run_id=run.id, stage=0, chunk=0, priority=10, requested_at=run.requested_at, state="QUEUED", **plain
+    )
+    session.add(sub_task)
+    session.commit()
+
+    listed: Any = api.get("analysis-task-statuses/").json
+
+    assert [each["slug"] for each in listed] == ["validate-exposure"]
+    assert api.get(f"analysis-task-statuses/{sub_task.id}/").json == listed[0]
 
 
 # Combining

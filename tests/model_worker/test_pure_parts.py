@@ -9,12 +9,12 @@ import pytest
 
 from services.model_worker.cleaning import CLEANUP_STEPS
 from services.model_worker.holdings import Holdings
-from services.model_worker.needs import NEEDS, WITH_DATA_FILES
+from services.model_worker.needs import NEEDS, READS_ALL, SERVER_NEEDS, WITH_DATA_FILES
 from services.model_worker.slots import Slots
 from services.model_worker.step_contract import InputFile, ModelPlace, StepContext
 from services.model_worker.steps import settings as settings_of_steps
 from shared.core.plan import RECORDER_QUEUE, UNDIVIDED_STEPS, SlotWeight, plan_run, plan_undivided
-from shared.core.states import RunKind
+from shared.core.states import SERVER_KINDS, RunKind
 from shared.messages.catalogue import AttemptBeat, AttemptFinished
 
 PLANS = (
@@ -165,6 +165,10 @@ class TestHoldings:
 class TestNeeds:
     def test_every_step_that_runs_on_a_model_queue_has_its_needs(self) -> None:
         assert set(NEEDS) == STEPS_OF_WORKERS
+
+    def test_every_step_of_the_internal_worker_has_its_needs(self) -> None:
+        steps = {plan_run(kind, "queue", None, None)[0].step for kind in SERVER_KINDS}
+        assert SERVER_NEEDS.keys() | READS_ALL == steps
 
     def test_only_known_steps_get_data_files(self) -> None:
         assert set(NEEDS) >= WITH_DATA_FILES

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Select, String, cast, select
+from sqlalchemy import Select, String, cast, select, union
 from sqlalchemy.orm import Session
 
 from services.api.call import Call
@@ -24,7 +24,8 @@ from services.api.serialize.sub_tasks import sub_task_bodies
 from shared.core.plan import RunMode
 from shared.core.states import SubTaskState
 from shared.database.execution import Run, SubTask
-from shared.database.resources import Analysis
+from shared.database.portfolio_runs import RUN_COLUMNS
+from shared.database.resources import Analysis, Portfolio
 
 Handler = Callable[[Call, int], Response]
 Composer = Callable[[Session, SubTask], Sequence[Part] | None]
@@ -56,8 +57,13 @@ def get_run_progress(call: Call, pk: int) -> Response:
 
 
 def list_task_statuses(call: Call) -> Response:
-    """The sub-tasks of all current runs."""
-    current = _divided().join(Analysis, Analysis.current_run_id == SubTask.run_id)
+    """The sub-tasks of all current runs, of analyses and of portfolios."""
+    of_analyses = select(SubTask.id).join(Analysis, Analysis.current_run_id == SubTask.run_id)
+    of_portfolios = [
+        select(SubTask.id).join(Portfolio, getattr(Portfolio, column) == SubTask.run_id)
+        for column in RUN_COLUMNS.values()
+    ]
+    current = _divided().where(SubTask.id.in_(union(of_analyses, *of_portfolios)))
     query = _by_task_id(current.order_by(SubTask.id), call)
     return json_answer(sub_task_bodies(call, listed(call, query, FILTERS)))
 
