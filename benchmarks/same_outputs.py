@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _RELATIVE = 1e-6
-_SUMMED = "psept"
-"""In the names of tables whose rows are means over samples: other processes add up in another order."""
+_MEANS = "ept"
+"""In the names of tables of means over samples or over a tail: another division adds up in another order."""
+_MEANS_OF_SAMPLES = "psept"
 _SETTINGS = "analysis_settings.json"
 
 
@@ -16,15 +17,15 @@ def differences(ours: Path, theirs: Path, *, exactly: bool = False) -> list[str]
     """Names of files that are missing in one of two output directories, or are not the same in both.
 
     The same are equal bytes, settings of equal JSON and, unless `exactly`, tables that have equal rows in another
-    order, and sums to 1e-6.
+    order, and means to 1e-6.
     """
     names = {path.name for folder in (ours, theirs) for path in folder.iterdir()}
     return sorted(name for name in names if not _same(ours / name, theirs / name, exactly=exactly))
 
 
 def other_bytes(ours: Path, theirs: Path) -> list[str]:
-    """Names of files whose bytes differ, but for settings and for tables of sums."""
-    compared = (path.name for path in theirs.iterdir() if path.name != _SETTINGS and _SUMMED not in path.name)
+    """Names of files whose bytes differ, but for settings and for tables of means over samples."""
+    compared = (path.name for path in theirs.iterdir() if path.name != _SETTINGS and _MEANS_OF_SAMPLES not in path.name)
     return sorted(name for name in compared if (ours / name).read_bytes() != (theirs / name).read_bytes())
 
 
@@ -42,7 +43,7 @@ def _same_table(one: Path, other: Path) -> bool:
     (head, *rows), (other_head, *other_rows) = _table(one), _table(other)
     if head != other_head or len(rows) != len(other_rows):
         return False
-    if _SUMMED not in one.name:
+    if _MEANS not in one.name:
         return sorted(rows) == sorted(other_rows)
     return all(map(_close, _sorted(rows), _sorted(other_rows)))
 

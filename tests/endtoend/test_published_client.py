@@ -24,10 +24,11 @@ def test_oasislmf_api_run_completes_and_downloads_the_outputs(
     (tmp_path / "login.json").write_text(json.dumps(login))
     # And a model that this version of the API runs
     platform.set_run_mode(version.upper())
+    model_id = platform.client.wait_for_model("OasisLMF", "PiWind", "1", within=60)
     # When the client runs an analysis
     command = [
         *(str(PROGRAMS / "oasislmf"), "api", "run", "--server-url", platform.url, "--server-version", version),
-        *("--server-login-json", str(tmp_path / "login.json")),
+        *("--server-login-json", str(tmp_path / "login.json"), "--model-id", str(model_id)),
         *("-x", str(FILES["location_file"]), "-y", str(FILES["accounts_file"]), "-a", str(tmp_path / "settings.json")),
         *("-o", str(tmp_path)),
     ]

@@ -133,7 +133,7 @@ def test_a_run_of_a_mode_that_no_worker_executes_fails_with_a_reason(world: Worl
         connection.execute(update(Run).where(Run.id == run_id).values(run_mode="V9"))
     world.tell(StartRun(run_id))
     assert (world.status(run_id), world.run_state(run_id)) == ("INPUTS_GENERATION_ERROR", "FAILED")
-    assert "'V9' is not a valid RunMode" in world.value(select(Run.error).where(Run.id == run_id))
+    assert "No worker executes runs of mode V9" in world.value(select(Run.error).where(Run.id == run_id))
 
 
 @pytest.mark.parametrize(
