@@ -18,6 +18,7 @@ from services.model_worker.fetching import fetch
 from services.model_worker.kernel_kills import KernelKills, kill_count
 from services.model_worker.log_limits import shortened
 from services.model_worker.memory import kernel_message
+from services.model_worker.needs import RUN_PROGRAMS
 from services.model_worker.objects import ObjectCache, all_of
 from services.model_worker.processes import (
     Child,
@@ -33,6 +34,7 @@ from services.model_worker.room import FULL
 from services.model_worker.settings import Settings
 from services.model_worker.shared_trees import SharedTrees
 from services.model_worker.temporary import temporary_directory, variables
+from services.model_worker.warm.environment import CLIENTS_VARIABLE
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
 from shared.core.inputs import FileRef
@@ -165,6 +167,8 @@ class Attempt:
         self._temporary.mkdir(parents=True, exist_ok=True)
         environ = dict(self._workshop.settings.step_environ) | {"OASIS_ANALYSIS_STATUS_URL": self._progress_url}
         environ |= variables(self._temporary)
+        if self.grant.step not in RUN_PROGRAMS:
+            environ.pop(CLIENTS_VARIABLE, None)
         return ChildSpec(spec_path, directory, environ, attempt=str(self.grant.attempt_id))
 
     async def _follow(self, child: Child) -> ChildEnd:

@@ -1,4 +1,4 @@
-"""Which files each step reads, so that no attempt fetches what it does not need. Pure."""
+"""What each step needs of its worker, so that no attempt fetches or starts what it does not use. Pure."""
 
 from collections.abc import Mapping
 
@@ -64,3 +64,6 @@ WITH_DATA_FILES = frozenset(
     }
 )
 """Steps that place the user's data files."""
+
+RUN_PROGRAMS = frozenset({"generate-losses-chunk", "generate-losses-output", "run-analysis"})
+"""Steps whose run scripts start the programs of oasislmf. A vendor's hook may start one in others: plain."""

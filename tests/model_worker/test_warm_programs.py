@@ -13,6 +13,8 @@ from tests.model_worker.bench import Bench, WorkerProcess
 from tests.model_worker.controller import Controller
 from tests.model_worker.waiting import wait_for
 
+KERNELS = "generate-losses-chunk"
+
 READS = """
 set -o pipefail
 (until [ -e {go_on} ]; do sleep 0.05; done; printf 'event_id\\n7\\n') | csvtobin eve | cksum > {out}
@@ -35,7 +37,7 @@ def test_an_attempt_whose_program_server_is_killed_is_reported_as_lost_and_its_r
     # Given a program that runs
     go_on, out = bench.flag("go-on"), bench.flag("out")
     orders = {"script": READS.format(go_on=go_on, out=out), "leave": {"work": "work.tar.gz"}}
-    first, again = bench.grant(orders), bench.grant(orders)
+    first, again = bench.grant(orders, step=KERNELS), bench.grant(orders, step=KERNELS)
     controller.offer(first)
     program = wait_for(lambda: warm_program(worker), "the program")
     # When its server is killed
@@ -59,7 +61,8 @@ def test_killing_the_warm_process_changes_nothing_for_the_attempt_that_runs(
 ) -> None:
     # Given a program that runs
     go_on, out = bench.flag("go-on"), bench.flag("out")
-    grant, later = bench.grant({"script": READS.format(go_on=go_on, out=out), "leave": {"work": "w"}}), bench.grant({})
+    orders = {"script": READS.format(go_on=go_on, out=out), "leave": {"work": "w"}}
+    grant, later = bench.grant(orders, step=KERNELS), bench.grant({})
     controller.offer(grant)
     wait_for(lambda: warm_program(worker), "the program")
     # When the process that it was forked from is killed
@@ -72,6 +75,29 @@ def test_killing_the_warm_process_changes_nothing_for_the_attempt_that_runs(
     assert out.read_text().split()[1] == "4"
     controller.offer(later)
     assert controller.report_of(later, 120).cause is None
+
+
+def test_only_steps_of_kernels_have_a_program_server(
+    bench: Bench, controller: Controller, worker: WorkerProcess
+) -> None:
+    # Given a step of the inputs that runs
+    inputs, runs, go_on = bench.waiting()
+    controller.offer(inputs)
+    wait_for(runs.exists, "the step of the inputs")
+    assert not has_program_server(worker)
+    # When one of the kernels runs beside it
+    kernels, run, let_go = bench.waiting(step=KERNELS)
+    controller.offer(kernels)
+    wait_for(run.exists, "the step of the kernels")
+    # Then that has one
+    assert has_program_server(worker)
+    go_on.touch()
+    let_go.touch()
+    assert [controller.report_of(grant).cause for grant in (inputs, kernels)] == [None, None]
+
+
+def has_program_server(worker: WorkerProcess) -> bool:
+    return any(process.name() == "lossline-progs" for process in worker.processes())
 
 
 def warm_program(worker: WorkerProcess) -> psutil.Process | None:
