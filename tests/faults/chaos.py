@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.platform.objects import ObjectsOf, directory, s3
 from tests.faults.platform.platform import BrokenPlatform, broken_platform
 from tests.faults.platform.promise import check_promise
 from tests.faults.platform.schedule import WORKS, Schedule, schedule
@@ -56,12 +57,12 @@ def _break(it: Schedule, platform: BrokenPlatform) -> None:
         act(platform)
 
 
-def play_all(seeds: Sequence[int], keep: Path | None = None) -> Iterator[Played]:
+def play_all(seeds: Sequence[int], keep: Path | None = None, objects_of: ObjectsOf = directory) -> Iterator[Played]:
     """One platform for all; after a failure a new one, for who knows what is left of the old."""
     left = list(seeds)
     while left:
         with ExitStack() as opened:
-            platform = opened.enter_context(broken_platform())
+            platform = opened.enter_context(broken_platform(objects_of=objects_of))
             undisturbed = Undisturbed(platform)
             undisturbed.prepare(*WORKS)
             for played in _until_one_fails(left, platform, undisturbed):
@@ -90,10 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first schedule")
     parser.add_argument("--runs", type=int, default=10, help="schedules; each has the next seed")
     parser.add_argument("--keep", type=Path, help="where to keep the logs of the services of what went wrong")
+    parser.add_argument("--s3", action="store_true", help="objects on an S3 server instead of in a directory")
     options = parser.parse_args(argv)
     played = []
     seeds = range(options.seed, options.seed + options.runs)
-    for each in play_all(seeds, options.keep):
+    for each in play_all(seeds, options.keep, s3 if options.s3 else directory):
         played.append(each)
         outcome = "WRONG" if each.trouble else "right"
         _say(f"seed {each.schedule.seed:4d}  {outcome}  {each.seconds:5.1f} s  {each.schedule}")

@@ -51,16 +51,23 @@ def missing_programs() -> list[str]:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """Run a server for the block. Another process may take one of its ports first; then it tries other ports."""
+    """Run a server for the block."""
+    with s3_cluster() as cluster:
+        yield cluster.server
+
+
+@contextmanager
+def s3_cluster() -> Iterator["S3Cluster"]:
+    """The same, to be broken. Another process may take one of its ports first; then it tries other ports."""
     with ExitStack() as stack:
         yield _start(stack)
 
 
-def _start(stack: ExitStack) -> S3Server:
+def _start(stack: ExitStack) -> "S3Cluster":
     for attempt in range(1, _ATTEMPTS + 1):
-        cluster = _Cluster(Path(tempfile.mkdtemp(prefix="s3-")))
+        cluster = S3Cluster(Path(tempfile.mkdtemp(prefix="s3-")))
         try:
-            server = cluster.start()
+            cluster.start()
         except (S3ServerError, subprocess.SubprocessError) as error:
             logs = cluster.logs()
             cluster.stop()
@@ -68,11 +75,11 @@ def _start(stack: ExitStack) -> S3Server:
                 raise S3ServerError(f"{error}\n{logs}") from error
         else:
             stack.callback(cluster.stop)
-            return server
+            return cluster
     raise AssertionError("unreachable")
 
 
-class _Cluster:
+class S3Cluster:
     """The daemons of one cluster, their directory and their configuration."""
 
     def __init__(self, directory: Path) -> None:
@@ -83,19 +90,38 @@ class _Cluster:
         self.keyring = directory / "keyring"
         self.configuration = directory / "ceph.conf"
         self.cluster_id = str(uuid4())
+        url = f"http://127.0.0.1:{self.s3_port}"
+        self.server = S3Server(url, secrets.token_hex(10), secrets.token_hex(20))
 
-    def start(self) -> S3Server:
+    def start(self) -> None:
+        """Raises S3ServerError."""
         self._prepare()
         self._daemon("ceph-mon", "-i", "a")
         osd_id = str(uuid4())
         self._ceph("ceph", "osd", "create", osd_id)
         self._ceph("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id)
         self._daemon("ceph-osd", "-i", "0")
-        server = S3Server(f"http://127.0.0.1:{self.s3_port}", secrets.token_hex(10), secrets.token_hex(20))
-        self._create_user(server)
+        self._create_user(self.server)
+        self._start_gateway()
+
+    @property
+    def answers(self) -> bool:
+        """Whether its gateway runs."""
+        return self.daemons[-1].poll() is None
+
+    def kill_gateway(self) -> None:
+        """SIGKILL of what speaks S3; the objects stay."""
+        self.daemons[-1].kill()
+        self.daemons[-1].wait()
+
+    def restart_gateway(self) -> None:
+        """After it has been killed; returns when it answers. Raises S3ServerError."""
+        self.daemons.pop()
+        self._start_gateway()
+
+    def _start_gateway(self) -> None:
         self._daemon("radosgw", "-n", "client.gateway")
-        self._wait_until_it_answers(server.endpoint_url)
-        return server
+        self._wait_until_it_answers(self.server.endpoint_url)
 
     def stop(self) -> None:
         """Gateway first, so that it can say good-bye to the others; what does not end in time is killed."""

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.core.retries import Cause
+from tests.fakes.tcp_proxy import TcpProxy
 from tests.faults.platform.launching import SERVICES, WORKERS
 from tests.faults.platform.meddling import Meddler
+from tests.faults.platform.objects import S3
 from tests.faults.platform.platform import BrokenPlatform
 from tests.faults.platform.wires import BROKER, DATABASE, WITH_DATABASE
 
@@ -162,13 +164,43 @@ SERVERS = (
     Fault("kill PostgreSQL", "SIGKILL of PostgreSQL", lambda each: each.postgres.kill(), _start_database, 1.0),
     Fault(
         "object store gone",
-        "the object store's share is not mounted",
-        BrokenPlatform.hide_objects,
-        BrokenPlatform.show_objects,
+        "nobody reaches the object store: its share is not mounted, its server refuses",
+        lambda each: each.launch.objects.hide(),
+        lambda each: each.launch.objects.show(),
         2.5,
         Cause.STORAGE,
     ),
 )
+
+
+def s3_faults() -> tuple[Fault, ...]:
+    """What only a platform with its objects on an S3 server can suffer."""
+
+    def server(platform: BrokenPlatform) -> S3:
+        assert isinstance(platform.launch.objects, S3)
+        return platform.launch.objects
+
+    def mend(platform: BrokenPlatform) -> None:
+        platform.launch.objects.show()
+
+    def wire(service: str, happens: str, act: Callable[[TcpProxy], None], lasts: float) -> Fault:
+        name = f"{happens} {service} and the S3 server"
+        return Fault(name, name, lambda each: act(server(each).wires[service]), mend, lasts, Cause.STORAGE)
+
+    killed = Fault(
+        "kill the S3 server",
+        "SIGKILL of the S3 server, started again",
+        lambda platform: server(platform).cluster.kill_gateway(),
+        mend,
+        1.0,
+        Cause.STORAGE,
+    )
+    users = ("api", "worker-monitor", WORKER)
+    cuts = (wire(each, "refuse connections between", TcpProxy.refuse, 2.0) for each in users)
+    holes = (wire(each, "hold all bytes between", TcpProxy.blackhole, 2.0) for each in users)
+    slow = wire(WORKER, "delay every byte between", lambda proxy: proxy.delay(0.05), 2.0)
+    return (killed, *cuts, *holes, slow)
+
 
 _CUT = (*((service, DATABASE) for service in WITH_DATABASE), *((each, BROKER) for each in SERVICES if each != "api"))
 

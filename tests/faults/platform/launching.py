@@ -16,6 +16,7 @@ from services.embedded.ports import free_port
 from services.embedded.readiness import http_ready
 from services.embedded.service_process import Service
 from tests.faults import records
+from tests.faults.platform.objects import Objects
 from tests.faults.platform.wires import WITH_DATABASE, Wires
 
 CHECKOUT = Path(__file__).parents[3]
@@ -43,6 +44,7 @@ class Launch:
 
     layout: Layout
     wires: Wires
+    objects: Objects
     model: ModelDirectory
     options: Options
     api_port: int
@@ -85,7 +87,7 @@ class Launch:
             objects=self.layout.objects,
             secret_key="a platform that tests break, on the loopback",
             kernel_cache=self.layout.cache,
-            keep=_without_settings(os.environ),
+            keep=_without_settings(os.environ) | dict(self.objects.environ(name)),
         )
 
     def _service(self, name: str, module: str, environ: dict[str, str], port: int) -> Service:

@@ -28,6 +28,7 @@ from shared.broker.pika_client import BlockingBroker
 from shared.database.engine import open_engine
 from tests.faults import records
 from tests.faults.platform.launching import SERVICES, WORKERS, Launch, Options, breakable_model
+from tests.faults.platform.objects import ObjectsOf, directory
 from tests.faults.platform.points import Points
 from tests.faults.platform.wires import Wires, open_wires
 
@@ -82,20 +83,6 @@ class BrokenPlatform:
         self.broker.kill()
         shutil.rmtree(self.layout.rabbitmq / "data", ignore_errors=True)
 
-    @property
-    def _away(self) -> Path:
-        return self.layout.home / "objects.away"
-
-    def hide_objects(self) -> None:
-        """The object store is gone, as a share that is no longer mounted."""
-        if not self._away.exists():
-            self.layout.objects.rename(self._away)
-
-    def show_objects(self) -> None:
-        """The object store is back."""
-        if self._away.exists():
-            self._away.rename(self.layout.objects)
-
     def heal(self) -> None:
         """Undo whatever still is broken, except what heals by itself."""
         self.points.clear()
@@ -104,7 +91,7 @@ class BrokenPlatform:
         if self.postgres.pid is None:
             self.postgres.restart()
         self.wires.forward()
-        self.show_objects()
+        self.launch.objects.show()
         for service in SERVICES:
             self.signal(service, signal.SIGCONT)
 
@@ -117,7 +104,9 @@ class BrokenPlatform:
 
 @contextmanager
 def broken_platform(
-    options: Options | None = None, under_worker: Callable[[Path], AbstractContextManager[None]] | None = None
+    options: Options | None = None,
+    under_worker: Callable[[Path], AbstractContextManager[None]] | None = None,
+    objects_of: ObjectsOf = directory,
 ) -> Iterator[BrokenPlatform]:
     """Start everything in a folder of its own; stop and remove it afterwards. For the main thread.
 
@@ -133,7 +122,9 @@ def broken_platform(
         upgrade_database(postgres.url(DATABASE))
         broker = entered.enter_context(PrivateBroker(layout.rabbitmq, layout.logs / "rabbitmq.log"))
         wires = entered.enter_context(open_wires(SERVICES, broker, postgres, DATABASE))
-        launch = Launch(layout, wires, breakable_model(layout.home / "model"), options or Options(), free_port())
+        objects = entered.enter_context(objects_of(layout, SERVICES))
+        model = breakable_model(layout.home / "model")
+        launch = Launch(layout, wires, objects, model, options or Options(), free_port())
         platform = _started(entered, launch, postgres, broker)
         yield platform
         platform.heal()

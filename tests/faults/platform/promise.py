@@ -16,7 +16,6 @@ from shared.core.plan import RECORDER_QUEUE, Phase, log_prefix, storage_prefix
 from shared.core.states import RunState, SubTaskState
 from shared.database.execution import Removal
 from shared.database.resources import File
-from shared.object_store.directory import DirectoryStore
 from tests.faults import records
 from tests.faults.platform.analyses import Submitted
 from tests.faults.platform.launching import MARK
@@ -137,7 +136,7 @@ def _executions(platform: BrokenPlatform, told: Told) -> Iterator[str]:
 
 def _objects(platform: BrokenPlatform, told: Told) -> Iterator[str]:
     """Every file has its object; every object belongs to a file or to a run that is kept; clean-ups cleaned up."""
-    keys = {info.key for info in DirectoryStore(platform.layout.objects).list("")}
+    keys = {info.key for info in platform.launch.objects.store.list("")}
     with platform.engine.connect() as connection:
         to_go = set(connection.scalars(select(Removal.prefix)))
         owned = {row.key: row.released_at for row in connection.execute(select(File.key, File.released_at))}

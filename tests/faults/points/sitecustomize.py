@@ -30,6 +30,7 @@ WRAPPED = {
     "shared.broker.aio_client": {"publish": ("AsyncBroker.publish",)},
     "shared.broker.aio_consumer": {"acknowledge": ("AioConsumer.ack",)},
     "shared.object_store.directory": {"upload": ("DirectoryStore.put", "DirectoryStore.copy")},
+    "shared.object_store.s3": {"upload": ("S3Store.put", "S3Store.copy")},
 }
 """Module: point: functions."""
 
