@@ -33,7 +33,7 @@ up: install
 test: export NUMBA_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lossline/numba
 test: $(INSTALLED) test-packages
 	mkdir -p "$$NUMBA_CACHE_DIR"
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(ARGS)
+	scripts/run-tests.sh $(BIN)/python $(PYTEST_FLAGS) -- $(ARGS)
 
 SEED ?= 1
 RUNS ?= 10

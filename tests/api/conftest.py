@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
 from services.api.app import create_app
@@ -20,15 +20,30 @@ from tests.api.api_client import Api
 from tests.fakes.database import DatabaseServer, database_server
 
 
+AUTH = AuthSettings(signing_key="a key of the tests", administrator=Administrator("admin", "password"))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[DatabaseServer]:
     with database_server() as running:
         yield running
 
 
-@pytest.fixture
-def engine(server: DatabaseServer) -> Iterator[Engine]:
+@pytest.fixture(scope="session")
+def accounts(server: DatabaseServer) -> Iterator[URL]:
+    """A database with an administrator and an ordinary user: hashing passwords takes its time, so it is done once."""
     with server.database() as url:
+        engine = open_engine(url, name="accounts")
+        with Session(engine) as session, session.begin():
+            ensure_administrator(session, AUTH)
+            session.add(User(username="user", password_hash=hash_password("secret")))
+        engine.dispose()
+        yield url
+
+
+@pytest.fixture
+def engine(server: DatabaseServer, accounts: URL) -> Iterator[Engine]:
+    with server.copy_of(accounts) as url:
         opened = open_engine(url, name="tests", pool_size=10)
         yield opened
         opened.dispose()
@@ -46,15 +61,12 @@ def settings(engine: Engine, tmp_path: Path) -> ApiSettings:
         database=engine.url,
         store=ObjectStoreSettings(DirectorySettings(tmp_path / "store")),
         broker="amqp://nobody@127.0.0.1:1/",
-        auth=AuthSettings(signing_key="a key of the tests", administrator=Administrator("admin", "password")),
+        auth=AUTH,
     )
 
 
 @pytest.fixture
 def dependencies(engine: Engine, settings: ApiSettings) -> Iterator[Dependencies]:
-    with Session(engine) as session, session.begin():
-        ensure_administrator(session, settings.auth)
-        session.add(User(username="user", password_hash=hash_password("secret")))
     (settings.store.backend.root).mkdir()  # type: ignore[union-attr]
     with open_object_store(settings.store) as store:
         yield Dependencies(settings, engine, store, check_broker=lambda: None)
