@@ -19,7 +19,6 @@ from shared.passwords import hash_password
 from tests.api.api_client import Api
 from tests.fakes.database import DatabaseServer, database_server
 
-
 AUTH = AuthSettings(signing_key="a key of the tests", administrator=Administrator("admin", "password"))
 
 
