@@ -19,7 +19,7 @@ from services.api.request_ids import identify
 from services.api.routes import UNVERSIONED, VERSIONED, VERSIONS, Access, Handler, Route
 from services.api.schemas.fields import as_id
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 def create_app(dependencies: Dependencies) -> Flask:

@@ -6,9 +6,10 @@ from flask import Flask, Response, request
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
 from werkzeug.exceptions import NotFound as UnknownPath
 
-from services.api.errors import ApiError, BadRequest, NotFound, TooLarge, Unavailable
+from services.api.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from services.api.http import json_answer
 from shared.object_store import ObjectNotFound, ObjectStoreError
 
@@ -21,6 +22,7 @@ def answer_failures(app: Flask) -> None:
     """Register one handler for each kind of failure."""
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(UnknownPath, _unknown_path)
+    app.register_error_handler(UnknownMethod, _unknown_method)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_failure)
     app.register_error_handler(ObjectNotFound, _object_gone)
@@ -40,6 +42,10 @@ def _refused(error: ApiError) -> Response:
 
 def _unknown_path(_error: UnknownPath) -> Response:
     return Response(_UNKNOWN_PATH, status=404, content_type="text/html; charset=utf-8")
+
+
+def _unknown_method(error: UnknownMethod) -> Response:
+    return _refused(MethodNotAllowed(request.method, sorted(error.valid_methods or ())))
 
 
 def _http_failure(error: HTTPException) -> Response:

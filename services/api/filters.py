@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Function, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.datastructures import MultiDict
 
@@ -13,7 +13,7 @@ from services.api.http import is_storable
 from services.api.schemas.fields import as_id
 from shared.database.resources import User
 
-Column = InstrumentedAttribute[Any]
+Column = InstrumentedAttribute[Any] | Function[Any]
 Filter = Callable[[str, list[str]], ColumnElement[bool]]
 """From the name and the values of a parameter to a condition. Raises BadRequest."""
 

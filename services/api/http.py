@@ -9,7 +9,7 @@ from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Request, Response
-from werkzeug.datastructures import MIMEAccept
+from werkzeug.datastructures import MIMEAccept, MultiDict
 
 from services.api.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
@@ -22,6 +22,14 @@ WsgiApp = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Form(dict[str, str]):
+    """The fields of a form, of one that is repeated the last; `several` has all of them."""
+
+    def __init__(self, fields: MultiDict[str, str]) -> None:
+        self.several = dict(fields.lists())
+        super().__init__({name: texts[-1] for name, texts in self.several.items()})
 
 
 class SubPath:
@@ -71,7 +79,7 @@ def negotiate(request: Request) -> None:
 def body_of(request: Request) -> Any:
     """The values of a JSON or form body; an empty body of any type is `{}`. Raises BadRequest, UnsupportedMediaType."""
     if request.mimetype in _FORMS:
-        return {key: values if len(values) > 1 else values[0] for key, values in request.form.lists()}
+        return Form(request.form)
     text = request.get_data()
     if not text.strip():
         return {}

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
+LONGEST_LINE = 4 * 1024 * 1024
+"""Characters: a few bytes may be decompressed to one line that fills the memory."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -26,10 +29,10 @@ class UnreadableRows(Exception):
 def count_rows(stream: BinaryIO, filename: str) -> int:
     """Rows of a seekable file, read from its beginning; its name says what it is. Raises UnreadableRows."""
     suffix = PurePath(filename).suffix.lower()
-    count = _COUNTERS.get(suffix)
-    if count is None:
-        known = ", ".join(sorted(_COUNTERS))
-        raise UnreadableRows(f"'{filename}' is not a file of a known type ({known})")
+    if suffix in _WITHOUT_ROWS:
+        raise UnreadableRows(f"'{filename}' is not a file of a type that has rows ({', '.join(sorted(_COUNTERS))})")
+    # What is called otherwise, or has no suffix, is read as csv by the readers of the models.
+    count = _COUNTERS.get(suffix, _count_csv)
     try:
         stream.seek(0)
         return count(stream)
@@ -74,6 +77,9 @@ _COUNTERS: Mapping[str, Callable[[BinaryIO], int]] = {
 }
 
 
+_WITHOUT_ROWS = frozenset({".json"})
+
+
 def _plain(stream: BinaryIO) -> BinaryIO:
     stream.seek(0)
     return stream
@@ -103,8 +109,10 @@ def _text(stream: BinaryIO, encoding: str) -> Iterator[io.TextIOWrapper]:
         text.detach()
 
 
-def _checked(lines: Iterator[str]) -> Iterator[str]:
-    for line in lines:
+def _checked(text: io.TextIOWrapper) -> Iterator[str]:
+    while line := text.readline(LONGEST_LINE):
         if _CONTROL.search(line):
             raise ValueError("it holds control characters, so it is no text")
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"it has a line of more than {LONGEST_LINE} characters")
         yield line

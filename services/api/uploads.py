@@ -1,11 +1,13 @@
 """What may be uploaded, and how it is taken in. Source: oasis_api.md section 1.6."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, BinaryIO, cast
 
+from werkzeug.datastructures import FileStorage
+
 from services.api.call import Call
+from services.api.content_types import EXPOSURE_TYPES, JSON_TYPES, NO_TYPE, extension_of, is_type, type_of, type_problem
 from services.api.contents import content_problem, exposure_problem, json_problem
 from services.api.errors import BadRequest, TooLarge, UnsupportedMediaType
 from services.api.filenames import name_problem
@@ -14,30 +16,8 @@ from services.api.rows import UnreadableRows, count_rows
 from services.api.serialize.moments import moment
 from shared.database.resources import File
 
-EXPOSURE_TYPES = (
-    "application/octet-stream",
-    "application/json",
-    "text/csv",
-    "application/gzip",
-    "application/zip",
-    "application/x-bzip2",
-)
-JSON_TYPES = ("application/json",)
-ANY_TYPE: tuple[str, ...] = ()
-EXCEL = "application/vnd.ms-excel"
-"""What browsers on Windows call csv."""
-
 _AROUND_FILE = 64 * 1024
 """Bytes of a multipart body around its file."""
-
-_TYPE_OF: Mapping[str, str] = {
-    "parquet": "application/octet-stream",
-    "pq": "application/octet-stream",
-    "csv": "text/csv",
-    "gz": "application/gzip",
-    "zip": "application/zip",
-    "bz2": "application/x-bzip2",
-}
 
 
 @dataclass(frozen=True)
@@ -72,14 +52,14 @@ def uploaded_file(call: Call, allowed: tuple[str, ...]) -> Upload:
             if sent
             else "No file was submitted."
         )
-    upload = Upload(cast("BinaryIO", part.stream), part.filename or "", part.mimetype)
+    upload = _upload_of(part)
     _refuse(name_problem(upload.filename))
     size = _size(upload.stream)
     if size == 0:
         raise _refused("The submitted file is empty.")
     if limit and size > limit:
         raise TooLarge(limit)
-    _check_type(upload, allowed)
+    _refuse(type_problem(upload.content_type, upload.filename, allowed))
     _check_content(upload, allowed, call.dependencies.settings.json_limit)
     return upload
 
@@ -96,9 +76,10 @@ def uploaded_source(call: Call, name: str) -> Upload:
     part = request.files.get(name)
     if part is None:
         raise BadRequest({name: ["No file was submitted."]})
-    upload = Upload(cast("BinaryIO", part.stream), part.filename or "", part.mimetype)
+    upload = _upload_of(part)
     size = _size(upload.stream)
     problem = name_problem(upload.filename) or (None if size else "The submitted file is empty.")
+    problem = problem or (None if is_type(upload.content_type) else NO_TYPE)
     if problem is not None:
         raise BadRequest({name: [problem]})
     if limit and size > limit:
@@ -125,6 +106,11 @@ def uploaded(file: File, groups: Sequence[str], *, exposure: bool = False) -> di
     return body
 
 
+def _upload_of(part: FileStorage) -> Upload:
+    filename = part.filename or ""
+    return Upload(cast("BinaryIO", part.stream), filename, type_of(part.mimetype, filename))
+
+
 def _rows(upload: Upload) -> int | None:
     try:
         return count_rows(upload.stream, upload.filename)
@@ -133,23 +119,8 @@ def _rows(upload: Upload) -> int | None:
         return None
 
 
-def _check_type(upload: Upload, allowed: tuple[str, ...]) -> None:
-    extension = PurePath(upload.filename).suffix[1:].lower()
-    exposure = allowed == EXPOSURE_TYPES
-    if allowed and upload.content_type not in allowed and not (exposure and upload.content_type == EXCEL):
-        raise _refused(f"File should be one of [{', '.join(allowed)}]")
-    expected = _TYPE_OF.get(extension, upload.content_type)
-    excel_csv = exposure and extension == "csv" and upload.content_type == EXCEL
-    if upload.content_type != expected and not excel_csv:
-        raise _refused(
-            f"File extention '{extension}' mismatched with request header 'Content-Type': "
-            f"'{upload.content_type}', should be set to '{expected}'"
-        )
-
-
 def _check_content(upload: Upload, allowed: tuple[str, ...], largest_json: int) -> None:
-    extension = PurePath(upload.filename).suffix[1:].lower()
-    _refuse(content_problem(upload.stream, extension, upload.content_type))
+    _refuse(content_problem(upload.stream, extension_of(upload.filename), upload.content_type))
     if allowed == EXPOSURE_TYPES:
         _refuse(exposure_problem(upload.stream, upload.content_type))
     elif allowed == JSON_TYPES:

@@ -54,19 +54,20 @@ class Api:
     def put(self, path: str, json: Any = None) -> TestResponse:
         return self._ask("PUT", path, json=json)
 
-    def patch(self, path: str, json: Any = None) -> TestResponse:
-        return self._ask("PATCH", path, json=json)
+    def patch(self, path: str, json: Any = None, **rest: Any) -> TestResponse:
+        return self._ask("PATCH", path, json=json, **rest)
 
     def delete(self, path: str) -> TestResponse:
         return self._ask("DELETE", path)
 
     def upload(
-        self, path: str, content: bytes | str, filename: str = "location.csv", content_type: str = "text/csv"
+        self, path: str, content: bytes | str, filename: str = "location.csv", content_type: str | None = "text/csv"
     ) -> TestResponse:
         # Encoded here: for large files the test client would leave a temporary file open.
         content = content.encode() if isinstance(content, str) else content
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n'
-        body = f"{head}Content-Type: {content_type}\r\n\r\n".encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
+        head += f"Content-Type: {content_type}\r\n\r\n" if content_type else "\r\n"
+        body = head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
         return self._ask("POST", path, data=body, content_type=f"multipart/form-data; boundary={BOUNDARY}")
 
     def create(self, path: str, body: Any) -> Any:

@@ -61,6 +61,14 @@ def test_a_method_that_a_path_does_not_have_is_refused(api: Api) -> None:
     assert answer.headers["Allow"] == "GET"
 
 
+@pytest.mark.parametrize(("method", "allowed"), [("OPTIONS", "GET, POST"), ("TRACE", "GET, POST"), ("MAKE", None)])
+def test_a_method_that_no_path_has_is_refused_alike(api: Api, method: str, allowed: str | None) -> None:
+    answer = api.client.open("/v2/models/", method=method, headers=api.headers)
+
+    assert (answer.status_code, answer.json) == (405, {"detail": f'Method "{method}" not allowed.'})
+    assert allowed in (answer.headers["Allow"], None)
+
+
 def test_a_client_that_takes_no_json_is_refused(api: Api) -> None:
     answer = api.get("models/", headers={"Accept": "text/html"})
 
@@ -92,6 +100,31 @@ def test_a_body_of_another_type_is_refused(api: Api) -> None:
 
 def test_a_form_is_as_good_as_json(api: Api) -> None:
     assert api.post("portfolios/", data={"name": "from a form"}).status_code == 201
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_form_may_hold_what_json_may(api: Api, content_type: str) -> None:
+    # Given ids, numbers and lists as texts
+    portfolio, model = api.portfolio(), api.model()
+    files = [api.create("data_files/", {"file_description": name})["id"] for name in "ab"]
+    form = {"name": "a", "portfolio": portfolio["id"], "model": model["id"], "priority": "7"}
+
+    answer = api.post("analyses/", data=form | {"complex_model_data_files": files}, content_type=content_type)
+
+    body = answer.json or {}
+    assert (answer.status_code, body["model"], body["priority"]) == (201, model["id"], 7)
+    assert body["complex_model_data_files"] == files
+    # And fields that are left empty: null where there may be none, else as if they were not there
+    empty = {"name": ["b", "c"], "model": "", "priority": "", "complex_model_data_files": ""}
+    changed = api.patch(f"analyses/{body['id']}/", data=empty, content_type=content_type).json or {}
+    assert (changed["name"], changed["model"], changed["priority"]) == ("c", None, 7)
+    assert changed["complex_model_data_files"] == []
+
+
+def test_an_empty_text_of_a_form_is_one(api: Api) -> None:
+    answer = api.post("portfolios/", data={"name": ""})
+
+    assert (answer.status_code, answer.json) == (400, {"name": ["This field may not be blank."]})
 
 
 def test_links_follow_the_proxy_and_the_sub_path(api: Api) -> None:

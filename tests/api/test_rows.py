@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from services.api.rows import UnreadableRows, count_rows
+from services.api.rows import LONGEST_LINE, UnreadableRows, count_rows
 
 TEXT = b"A,B\n1,2\n3,4\n"
 
@@ -34,6 +34,8 @@ def _parquet(rows: int) -> bytes:
     [
         (TEXT, "a.csv", 2),
         (TEXT, "A.CSV", 2),
+        (TEXT, "a.txt", 2),
+        (TEXT, "a", 2),
         (b"A,B\r\n1,2\r\n\r\n   \r\n3,4\r\n\r\n", "a.csv", 2),
         (b"A,B\r1,2\r3,4", "a.csv", 2),
         (b'A,B\n"1\n2",3\n', "a.csv", 1),
@@ -70,14 +72,42 @@ def test_rows_are_counted(content: bytes, filename: str, rows: int) -> None:
         (_zip(TEXT, TEXT), "a.zip"),
         (TEXT, "a.parquet"),
         (_parquet(3)[:-20], "a.parquet"),
-        (TEXT, "a.txt"),
-        (TEXT, "a"),
+        (b'[{"A": 1}]', "a.json"),
+        (gzip.compress(b"A\n" + b"x" * (LONGEST_LINE + 1)), "a.csv.gz"),
     ],
 )
 def test_what_cannot_be_read_says_why(content: bytes, filename: str) -> None:
     with pytest.raises(UnreadableRows) as caught:
         count_rows(io.BytesIO(content), filename)
     assert len(str(caught.value)) > 10
+
+
+class Endless(io.RawIOBase):
+    """A line without an end, as a few bytes may be decompressed to; nobody may take all of it."""
+
+    taken = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, *_where: int) -> int:
+        return 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        self.taken += size
+        assert size >= 0
+        assert self.taken < 16 * LONGEST_LINE
+        return b"x" * size
+
+    read1 = read
+
+
+def test_a_line_without_an_end_is_not_taken_into_memory() -> None:
+    with pytest.raises(UnreadableRows, match="a line of more than"):
+        count_rows(Endless(), "a.csv")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrap", [gzip.compress, bytes])

@@ -72,7 +72,12 @@ def test_sub_tasks_are_filtered(api: Api, execution: Execution) -> None:
     assert [each["slug"] for each in statuses] == ["collect-keys"]
     assert len(api.get(f"analysis-task-statuses/?task_id={statuses[0]['task_id']}").json or []) == 1
     assert len(api.get("analysis-task-statuses/?queue_name=CELERY-v2&name__contains=record").json or []) == 2
-    assert api.get("analysis-task-statuses/?status=X").status_code == 400
+    mine = "user=ADMIN&created__gte=2020-01-01&modified__lt=2999-01-01"
+    assert len(api.get(f"analysis-task-statuses/?{mine}").json or []) == 15
+    for none in ("user=nobody", "created__lt=2020-01-01", "modified__date=2020-01-01"):
+        assert api.get(f"analysis-task-statuses/?{none}").json == []
+    for wrong in ("status=X", "created=yesterday"):
+        assert api.get(f"analysis-task-statuses/?{wrong}").status_code == 400
 
 
 def test_the_counts_of_an_analysis_are_those_of_its_run(api: Api, execution: Execution) -> None:

@@ -96,6 +96,29 @@ def test_the_extension_is_kept_in_the_stored_name(api: Api, url: str) -> None:
         assert posted["filename"] == filename
 
 
+@pytest.mark.parametrize(("filename", "meant"), [("a.csv", "text/csv"), ("a.CSV.GZ", "application/gzip")])
+def test_a_file_of_which_no_type_is_said_is_what_its_name_means(api: Api, url: str, filename: str, meant: str) -> None:
+    content = gzip.compress(LOCATIONS.encode()) if meant == "application/gzip" else LOCATIONS
+
+    assert api.upload(url, content, filename, None).status_code == 200
+    assert api.get(url).headers["Content-Type"] == meant
+
+
+@pytest.mark.parametrize("content_type", ["a/\x01b", "a/ü", "a/" + "b" * 10_240])
+def test_a_type_that_could_not_be_sent_again_is_refused(api: Api, content_type: str) -> None:
+    data_file = api.create("data_files/", {"file_description": "rates"})
+
+    answer = api.upload(f"data_files/{data_file['id']}/content/", b"x", "a.bin", content_type)
+
+    assert (answer.status_code, answer.json) == (400, {"file": ["The content type of the file is not one."]})
+
+
+def test_a_file_without_a_suffix_is_read_as_csv_as_models_do(api: Api) -> None:
+    analysis = api.analysis(api.portfolio(filename="data"))
+
+    assert (api.post(f"analyses/{analysis['id']}/generate_inputs/").json or {})["status"] == "INPUTS_GENERATION_QUEUED"
+
+
 def test_names_beyond_ascii_come_back(api: Api, url: str) -> None:
     api.upload(url, LOCATIONS, "häuser.csv")
 

@@ -29,7 +29,15 @@ def test_the_rows_of_a_location_stay_together() -> None:
 
 @pytest.mark.parametrize(
     ("filename", "expected"),
-    [("my.book.csv", ".csv"), ("a.csv.gz", ".csv.gz"), ("b.parquet", ".parquet"), ("plain", ".csv"), ("c.zip", ".zip")],
+    [
+        ("my.book.csv", ".csv"),
+        ("a.csv.gz", ".csv.gz"),
+        ("b.parquet", ".parquet"),
+        ("b.PARQUET", ".parquet"),
+        ("b.pq", ".parquet"),
+        ("plain", ".csv"),
+        ("c.zip", ".zip"),
+    ],
 )
 def test_a_placed_file_keeps_the_suffix_that_its_reader_needs(filename: str, expected: str) -> None:
     assert suffix(filename) == expected

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from services.api.errors import BadRequest
-from services.api.http import is_storable
+from services.api.http import Form, is_storable
 
 T = TypeVar("T")
 
@@ -24,10 +24,26 @@ def load(schema: type[Schema], data: Any, *, partial: bool = False) -> dict[str,
     if not isinstance(data, dict):
         text = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
         raise BadRequest({"non_field_errors": [text]})
+    fitting = schema(unknown=EXCLUDE)
+    given = _of_form(fitting, data) if isinstance(data, Form) else data
     try:
-        values: dict[str, Any] = schema(unknown=EXCLUDE).load(data, partial=partial)
+        values: dict[str, Any] = fitting.load(given, partial=partial)
     except ValidationError as error:
         raise BadRequest(error.messages) from error
+    return values
+
+
+def _of_form(schema: Schema, form: Form) -> dict[str, Any]:
+    """What a form means, which has texts alone: an empty field is no value, or null where there may be none."""
+    values: dict[str, Any] = {}
+    for name in schema.fields.keys() & form.keys():
+        field = schema.fields[name]
+        if isinstance(field, PkList | NameList):
+            values[name] = [text for text in form.several[name] if text.strip()]
+        elif isinstance(field, Text) or form[name].strip():
+            values[name] = form[name]
+        elif field.allow_none:
+            values[name] = None
     return values
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 
 from services.api.call import Call
+from services.api.content_types import JSON_TYPES
 from services.api.downloads import blocks_of, file_answer
 from services.api.errors import NotFound
 from services.api.files import find_file, release_files, store_json
@@ -12,7 +13,7 @@ from services.api.groups import group_names
 from services.api.http import body_of, empty_answer, json_answer
 from services.api.lookups import find_analysis
 from services.api.settings_documents import valid_analysis_settings
-from services.api.uploads import JSON_TYPES, take_in, uploaded, uploaded_file
+from services.api.uploads import take_in, uploaded, uploaded_file
 from shared.database.resources import Analysis, File, Portfolio
 
 FILENAME = "analysis_settings.json"

@@ -6,6 +6,7 @@ from flask import Response
 from sqlalchemy import delete
 
 from services.api.call import Call
+from services.api.content_types import ANY_TYPE
 from services.api.downloads import file_answer
 from services.api.errors import NotFound
 from services.api.files import find_file, release_files
@@ -17,7 +18,7 @@ from services.api.lookups import find, seen
 from services.api.schemas.fields import load
 from services.api.schemas.requests import DataFileBody, DataFileBodyV2
 from services.api.serialize.models import data_file_bodies
-from services.api.uploads import ANY_TYPE, take_in, uploaded, uploaded_file
+from services.api.uploads import take_in, uploaded, uploaded_file
 from shared.database.resources import DataFile, File
 
 FILTERS = (

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 
 from services.api.call import Call
+from services.api.content_types import CSV_TYPES, EXPOSURE_TYPES, JSON_TYPES, type_of
 from services.api.conversion import converted_answer
 from services.api.downloads import file_answer
 from services.api.errors import BadRequest, NotFound
@@ -16,7 +17,7 @@ from services.api.groups import groups_of
 from services.api.http import empty_answer, json_answer
 from services.api.lookups import find
 from services.api.serialize.portfolios import CURRENCY_FIELD
-from services.api.uploads import EXPOSURE_TYPES, JSON_TYPES, Upload, expect_file, take_in, uploaded, uploaded_file
+from services.api.uploads import Upload, expect_file, take_in, uploaded, uploaded_file
 from shared.database.resources import File, Portfolio
 
 Handler = Callable[[Call, int], Response]
@@ -55,8 +56,8 @@ def post_currency_conversion(call: Call, pk: int) -> Response:
     find(call, Portfolio, pk)
     expect_file(call)
     part = call.request.files.get("file")
-    as_csv = part is not None and part.mimetype == "text/csv"
-    upload = uploaded_file(call, ("text/csv",) if as_csv else JSON_TYPES)
+    as_csv = part is not None and type_of(part.mimetype, part.filename or "") in CSV_TYPES
+    upload = uploaded_file(call, CSV_TYPES if as_csv else JSON_TYPES)
     return _take(call, pk, CURRENCY_FIELD, lambda: _store_rates(call, upload, as_csv))
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Select, String, cast, select, union
+from sqlalchemy import Select, String, cast, func, select, union
 from sqlalchemy.orm import Session
 
 from services.api.call import Call
 from services.api.downloads import stream_answer
 from services.api.errors import BadRequest, NotFound
-from services.api.filters import choice_filters, text_filters
+from services.api.filters import choice_filters, text_filters, time_filters, user_filter
 from services.api.http import body_of, json_answer
 from services.api.listing import listed
 from services.api.log_answers import output_log_answer
@@ -31,7 +31,13 @@ Handler = Callable[[Call, int], Response]
 Composer = Callable[[Session, SubTask], Sequence[Part] | None]
 
 _STATUS = choice_filters("status", SubTask.state, tuple(SubTaskState))
-FILTERS = text_filters(name=SubTask.name, slug=SubTask.slug, queue_name=SubTask.queue) | _STATUS
+_MODIFIED = func.greatest(SubTask.pending_time, SubTask.queue_time, SubTask.start_time, SubTask.end_time)
+FILTERS = (
+    text_filters(name=SubTask.name, slug=SubTask.slug, queue_name=SubTask.queue)
+    | _STATUS
+    | user_filter(Run.requested_by_id)
+    | time_filters(SubTask.pending_time, _MODIFIED)
+)
 _OF_ANALYSIS = {
     "subtask_status": choice_filters("subtask_status", SubTask.state, tuple(SubTaskState))["subtask_status"],
     "subtask_slug": text_filters(slug=SubTask.slug)["slug__contains"],

@@ -14,6 +14,9 @@ EXPOSURES = {
 }
 """Stem of the file in a run directory: (name among the files of the run, parameter of oasislmf)."""
 
+PARQUET = frozenset({".parquet", ".pq"})
+"""What may be uploaded as parquet; oasislmf knows it by the first alone, in small letters."""
+
 COMPRESSIONS = frozenset({".gz", ".bz2", ".zip", ".xz"})
 
 
@@ -70,6 +73,8 @@ def suffix(filename: str) -> str:
     suffixes = Path(filename).suffixes
     if not suffixes:
         return ".csv"
+    if suffixes[-1].lower() in PARQUET:
+        return ".parquet"
     if suffixes[-1].lower() in COMPRESSIONS and len(suffixes) > 1:
         return "".join(suffixes[-2:])
     return suffixes[-1]
