@@ -1,6 +1,5 @@
 """Who sees, uses and changes what: oasis_api.md section 1.1, "Roles and groups"."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,29 +38,68 @@ def teams(api: Api, session: Session) -> Teams:
     return Teams(api, ours, theirs, nobody, pks)
 
 
-def routes() -> Iterator[tuple[str, str, str]]:
-    """Version, method and path of everything below a model, portfolio, data file or analysis."""
-    for route in VERSIONED:
-        if route.access is Access.USERS and "<pk>" in route.path:
-            for version in route.versions:
-                yield from ((version, method, route.path) for method in route.handlers)
+def offered() -> dict[tuple[str, str], Access]:
+    """Who may use each method of each path below a version."""
+    return {
+        (f"/{version}/{route.path}", method): route.access
+        for route in VERSIONED
+        for version in route.versions
+        for method in route.handlers
+    }
 
 
-@pytest.mark.parametrize("stranger", ["theirs", "nobody"])
-def test_on_every_route_what_another_group_has_is_not_found_and_cannot_be_changed(teams: Teams, stranger: str) -> None:
+def state(client: Api, pks: dict[str, int]) -> list[Any]:
+    """What the owners see."""
+    paths = [f"{collection}/{pk}/" for collection, pk in pks.items()]
+    paths += [f"models/{pks['models']}/setting_templates/", f"analyses/{pks['analyses']}/runs/"]
+    return [client.get(path).json for path in paths]
+
+
+@pytest.mark.parametrize(("stranger", "below"), [("theirs", ""), ("nobody", "/api")])
+def test_on_every_route_what_another_group_has_is_not_found_and_cannot_be_changed(
+    teams: Teams, stranger: str, below: str
+) -> None:
+    # Given a template and a run, and everything that the application answers
     client: Api = getattr(teams, stranger)
-    asked = 0
-    for version, method, path in routes():
-        pk = teams.pks[path.split("/")[0]]
-        url = f"/{version}/{path.replace('<pk>', str(pk)).replace('<run>', '1').replace('<template>', '1')}"
-        answer = client.client.open(url, method=method, headers=client.headers, json={})
-        expected = 404 if method == "GET" else 403
-        assert answer.status_code == expected, (method, url, answer.text)
-        asked += 1
+    template = teams.ours.post(f"models/{teams.pks['models']}/setting_templates/", {"name": "a"}).json or {}
+    generated = teams.ours.post(f"analyses/{teams.pks['analyses']}/generate_inputs/")
+    assert generated.status_code == 200
+    (run,) = teams.ours.get(f"analyses/{teams.pks['analyses']}/runs/").json or []
+    before, access = state(teams.ours, teams.pks), offered()
+    rules = [rule.rule for rule in teams.admin.app.url_map.iter_rules() if "<pk>" in rule.rule]
 
-    assert asked > 100
-    for collection, pk in teams.pks.items():
-        assert teams.ours.get(f"{collection}/{pk}/").status_code == 200
+    for rule in rules:
+        pk = teams.pks.get(rule.split("/")[2], 1)
+        url = rule.replace("<pk>", str(pk)).replace("<run>", str(run["id"])).replace("<template>", str(template["id"]))
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            answer = client.client.open(f"{below}{url}", method=method, headers=client.headers, json={})
+            hidden = 404 if method == "GET" and access.get((rule, method)) is Access.USERS else 403
+            allowed = access.get((rule, method)) is not None or "analysis-task-statuses" in rule
+            assert answer.status_code == (hidden if allowed else 405), (method, url, answer.text)
+
+    assert len(rules) > 100
+    assert state(teams.ours, teams.pks) == before
+
+
+def test_what_belongs_to_another_group_is_not_found_below_what_is_ones_own(teams: Teams) -> None:
+    teams.ours.post(f"analyses/{teams.pks['analyses']}/settings/", ANALYSIS_SETTINGS)
+    template = teams.ours.post(f"models/{teams.pks['models']}/setting_templates/", {"name": "a"}).json or {}
+    teams.ours.post(f"analyses/{teams.pks['analyses']}/generate_inputs/")
+    (run,) = teams.ours.get(f"analyses/{teams.pks['analyses']}/runs/").json or []
+    model = teams.theirs.model("Theirs")
+    analysis = teams.theirs.analysis(model=model)
+    templates = f"models/{model['id']}/setting_templates/"
+
+    for path in (f"{templates}{template['id']}/", f"{templates}{template['id']}/content/"):
+        assert teams.theirs.get(path).status_code == teams.theirs.delete(path).status_code == 404
+    for path in ("", "sub_task_list/", "files/input_file/", "speedup/"):
+        assert teams.theirs.get(f"analyses/{analysis['id']}/runs/{run['id']}/{path}").status_code == 404
+    copied = teams.theirs.post(templates, {"name": "b", "analysis_id": teams.pks["analyses"]})
+    assert (copied.status_code, copied.json) == (400, {"Detail": [f"analysis_id = {teams.pks['analyses']} not found"]})
+    combined = teams.theirs.post("analyses/combine/", {"analysis_ids": [teams.pks["analyses"]], "config": {"a": 1}})
+    assert combined.json == {"analysis_ids": f"Not all selected analyses [{teams.pks['analyses']}] found."}
+    named = teams.theirs.patch(f"models/{model['id']}/", {"data_files": [teams.pks["data_files"]]})
+    assert named.json == {"data_files": [f"You are not allowed to use data file {teams.pks['data_files']}"]}
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -169,3 +169,34 @@ def test_versions_are_told(api: Api, session: Session) -> None:
         "ver_oed": None,
     }
     assert list(api.get(f"/v1/models/{model['id']}/versions/").json or {}) == list(v2)[:3]
+
+
+def test_a_script_registers_a_model_and_brings_it_up_to_date(api: Api) -> None:
+    # Given what a cluster's registration does, which any answer but a good one ends
+    names = {"supplier_id": "OasisLMF", "model_id": "PiWind", "version_id": "1"}
+    chunking = {"strategy": "FIXED_CHUNKS", "lookup_strategy": "DYNAMIC_CHUNKS", "dynamic_locations_per_lookup": 50}
+    scaling = {"scaling_strategy": "QUEUE_LOAD", "worker_count_max": 4}
+
+    def register() -> int:
+        search = {"supplier_id": names["supplier_id"], "version_id": names["version_id"]}
+        found: Any = api.get("models/", query_string=search).json
+        pk = int(found[0]["id"]) if found else int(api.create("models/", names | {"run_mode": "V2"})["id"])
+        url = f"models/{pk}/"
+        for answer in (
+            api.patch(url, names | {"run_mode": "V2", "groups": ["underwriters"]}),
+            api.post(f"{url}settings/", MODEL_SETTINGS),
+            api.post(f"{url}chunking_configuration/", chunking),
+            api.post(f"{url}scaling_configuration/", scaling),
+        ):
+            assert answer.status_code == 200, answer.text
+        return pk
+
+    # When it comes twice, as at every upgrade
+    pk, again = register(), register()
+    # Then there is one model, and all that it was told
+    assert pk == again
+    assert [each["groups"] for each in api.get("models/").json or []] == [["underwriters"]]
+    assert (api.get(f"models/{pk}/scaling_configuration/").json or {}).items() >= scaling.items()
+    told: Any = api.get(f"models/{pk}/chunking_configuration/").json
+    assert (told["lookup_strategy"], told["dynamic_locations_per_lookup"]) == ("DYNAMIC_CHUNKS", 50)
+    assert "strategy" not in told

@@ -52,6 +52,12 @@ async def test_a_worker_controller_logs_in_finds_its_models_and_scales_from_zero
     url = f"{api.url}/api/v2/models/{model['id']}/scaling_configuration/"
     scaling = requests.get(url, headers=headers, timeout=25)
     assert (scaling.status_code, scaling.json()["scaling_strategy"]) == (200, "FIXED_WORKERS")
+    # And whoever runs the cluster changes it
+    wanted = {"scaling_strategy": "DYNAMIC_TASKS", "worker_count_max": 4, "chunks_per_worker": 2}
+    changed = requests.post(url, json=wanted, headers=headers, timeout=25)
+    assert changed.status_code == 200
+    read = requests.get(url, headers=headers, timeout=25).json()
+    assert read == changed.json() == {**scaling.json(), **wanted}
     # And listens, while no worker has ever connected
     async with server_process(environ, tmp_path / "websocket.log") as server, server.client(token) as client:
         assert (await heard(client))["content"] == []
