@@ -78,11 +78,12 @@ def _operations(components: Components, route: Route, version: str, path: str) -
 
 
 def _operation(components: Components, route: Route, version: str, method: str, operation: Operation) -> dict[str, Any]:
+    parameters = (each for each in operation.parameters if each.in_v1 or version != "v1")
     about = operation.about or (route.handlers[method].__doc__ or "").strip()
     described: dict[str, Any] = {
         "tags": [version or "server"],
         "summary": about.partition("\n")[0],
-        "parameters": [*_places(route), *map(components.parameter, operation.parameters)],
+        "parameters": [*_places(route), *map(components.parameter, parameters)],
         "responses": responses(components, operation, version, refusals_of(route, operation)),
         "security": _security(route),
     }

@@ -44,6 +44,7 @@ class Parameter:
     name: str
     about: str = ""
     schema: Properties = field(default_factory=lambda: {"type": "string"})
+    in_v1: bool = True
 
 
 @dataclass(frozen=True)

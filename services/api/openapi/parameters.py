@@ -1,6 +1,7 @@
 """The filters of the lists as parameters; what they are called says what they take."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from services.api.openapi.operations import Parameter, Properties
 from services.api.schemas.requests import RUN_MODES
@@ -14,9 +15,11 @@ ANALYSIS_WORDS = {"status": tuple(AnalysisStatus), "run_mode": RUN_MODES}
 SUB_TASK_WORDS = {"status": tuple(SubTaskState), "subtask_status": tuple(SubTaskState)}
 
 
-def filters(names: Iterable[str], words: Mapping[str, Sequence[str]] | None = None) -> tuple[Parameter, ...]:
+def filters(
+    names: Iterable[str], words: Mapping[str, Sequence[str]] | None = None, not_in_v1: Sequence[str] = ()
+) -> tuple[Parameter, ...]:
     """One parameter for each filter; `words` are those that take one of a few."""
-    return tuple(_filter(name, words or {}) for name in names)
+    return tuple(replace(_filter(name, words or {}), in_v1=name not in not_in_v1) for name in names)
 
 
 def _filter(name: str, words: Mapping[str, Sequence[str]]) -> Parameter:

@@ -30,13 +30,16 @@ FILTERS = (
     | user_filter(Analysis.creator_id)
     | time_filters(Analysis.created, Analysis.modified)
 )
+V2_FILTERS = ("run_mode", "run_mode__in")
+_V1_FILTERS = {name: each for name, each in FILTERS.items() if name not in V2_FILTERS}
 LONGEST_COPIED_NAME = 248
 _COPIED = ("portfolio_id", "model_id", "priority", "run_mode", "lookup_chunks", "analysis_chunks")
 
 
 def list_analyses(call: Call) -> Response:
     """All analyses."""
-    bodies = analysis_bodies(call, listed(call, seen(call, Analysis), FILTERS))
+    filters = _V1_FILTERS if call.version == "v1" else FILTERS
+    bodies = analysis_bodies(call, listed(call, seen(call, Analysis), filters))
     if call.version == "v1":
         # The list of v1 has these as text; clients of v1 know it so.
         bodies = [

@@ -27,7 +27,9 @@ _BODY = json_of(requests.AnalysisBodyV2, requests.AnalysisBody)
 _CHANGES = Body(Shape(requests.AnalysisBodyV2, requests.AnalysisBody, partial=True), required=False)
 _CHUNKING = Shape(analyses.Chunking)
 _ACTION: Operations = {"POST": Operation(_ANALYSIS, refusals=(400,))}
-_OVERRIDE = Parameter("run_mode_override", "Another mode than the model's.", {"type": "string", "enum": ["V1", "V2"]})
+_OVERRIDE = Parameter(
+    "run_mode_override", "Another mode than the model's.", {"type": "string", "enum": ["V1", "V2"]}, in_v1=False
+)
 _RUN: Operations = {"POST": Operation(_ANALYSIS, parameters=(_OVERRIDE,), refusals=(400,))}
 _TASKS = listed(runs.TaskStatus, filters=filters(("subtask_status", "subtask_slug"), SUB_TASK_WORDS))
 _SPEEDUP = Operation(Shape(runs.Speedup), refusals=(400,))
@@ -49,7 +51,7 @@ _ANALYSES: dict[str, Operations] = {
         "analyses/",
         _ANALYSIS,
         _BODY,
-        filters(analysis_views.FILTERS, ANALYSIS_WORDS),
+        filters(analysis_views.FILTERS, ANALYSIS_WORDS, not_in_v1=analysis_views.V2_FILTERS),
         entry=Shape(analyses.Analysis, analyses.ListedAnalysisV1),
     ),
     "analyses/combine/": {"POST": Operation(_ANALYSIS, json_of(server_work.CombineBody))},
