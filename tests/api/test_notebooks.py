@@ -153,6 +153,9 @@ def test_files_come_as_files_and_as_tables(client: APIClient, run: EndedRun, tmp
     frame = client.portfolios.location_file.get_dataframe(1)
     client.upload_portfolio_file(1, "location_file", {"name": "homes.parquet", "bytes": frame.to_parquet()})
     assert client.portfolios.location_file.get_dataframe(1).equals(frame)
+    client.portfolios.location_file.post_dataframe(1, frame)
+    assert client.portfolios.location_file.get_dataframe(1).equals(frame)
+    assert client.analyses.generate(1).json()["status"] == "INPUTS_GENERATION_QUEUED"
     client.download_output(1, str(tmp_path), filename="out.tar.gz", clean_up=True)
     assert (tmp_path / "out.tar.gz").stat().st_size
     assert status_of(client.analyses.get, 1) == 404
