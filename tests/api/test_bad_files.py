@@ -148,6 +148,53 @@ def test_names_that_are_more_or_less_than_a_name_are_refused(
     assert (answer.status_code, answer.json) == (400, {"file": [text]})
 
 
+@pytest.mark.parametrize(
+    "filename", ["../../etc/homes.json", "homes\u2024json", "ho\0mes.json", "x" * 10_240 + ".json"]
+)
+def test_every_upload_minds_its_name(api: Api, portfolio: str, dependencies: Dependencies, filename: str) -> None:
+    data_file, analysis = api.create("data_files/", {"file_description": "rates"}), api.analysis(api.portfolio())
+    before = [each.key for each in dependencies.store.list("")]
+
+    uploads = (f"{portfolio}currency_conversion_json/", f"analyses/{analysis['id']}/settings_file/")
+    for path in (*uploads, f"data_files/{data_file['id']}/content/"):
+        answer = api.upload(path, b"{}", filename, "application/json")
+        assert (answer.status_code, list(answer.json or {})) == (400, ["file"]), path
+    for name in ("mapping_file", "transform_file"):
+        sent = {"mapping_file": (io.BytesIO(b"a"), "a.yaml"), "transform_file": (io.BytesIO(b"a"), "a.csv")}
+        form = sent | {name: (io.BytesIO(b"a"), filename), "file_type": "location"}
+        answer = api.post(f"{portfolio}exposure_transform/", data=form)
+        assert (answer.status_code, list(answer.json or {})) == (400, [name])
+
+    assert [each.key for each in dependencies.store.list("")] == before
+
+
+@pytest.mark.parametrize("text", ["x" * 10_240, "a\0b", "\ud800"])
+def test_every_text_of_a_request_has_an_end_and_can_be_stored(api: Api, text: str) -> None:
+    analysis, data_file = api.analysis(), api.create("data_files/", {"file_description": "rates"})
+    whole = {
+        "models/": {"supplier_id": "a", "model_id": "b", "version_id": "c", "groups": []},
+        "portfolios/": {"name": "a", "groups": []},
+        "data_files/": {"file_description": "a", "file_category": "b"},
+        "analyses/": {"name": "a", "portfolio": 1},
+        f"analyses/{analysis['id']}/copy/": {"name": "a"},
+        "models/1/setting_templates/": {"name": "a", "description": "b"},
+        "portfolios/1/reporting_currency/": {"reporting_currency": "EUR"},
+        "portfolios/1/create_analysis/": {"name": "a", "model": 1},
+        f"data_files/{data_file['id']}/": {"file_description": "a"},
+    }
+    before = [api.get(path).json for path in ("models/", "portfolios/", "data_files/", "analyses/")]
+
+    for path, body in whole.items():
+        ask = api.put if path.startswith("data_files/1") else api.post
+        for field, value in body.items():
+            wrong = body | {field: [text] if isinstance(value, list) else text}
+            answer = ask(path, wrong)
+            assert answer.status_code == 400, (path, field, answer.text)
+            assert list(answer.json or {}) == ([field] if len(text) > 3 else ["detail"]), (path, field)
+
+    assert [api.get(path).json for path in ("models/", "portfolios/", "data_files/", "analyses/")] == before
+
+
 # The parser of multipart bodies leaves the temporary file of a part that never ends to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("unchanged")
