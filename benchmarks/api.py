@@ -22,10 +22,10 @@ from sqlalchemy.orm import Session
 from benchmarks.many_analyses import fill
 from benchmarks.places import Places, open_places
 from benchmarks.platform_under_test import VHOST, api_alone
-from benchmarks.requesting import Target, ask, download, per_second, seconds_of_each, upload
+from benchmarks.requesting import Target, ask, compressed, download, locations, per_second, seconds_of_each, upload
 from benchmarks.resources import forget_peak, load, peak_mib, resident_mib
 from services.embedded.platform import HOST
-from shared.database.resources import DataFile
+from shared.database.resources import DataFile, Portfolio
 
 DETAIL = "one analysis"
 RATIO, TRANSFER_MIB = 1.5, 64.0
@@ -190,14 +190,19 @@ def _paths(side: Side, path_of: PathOf, count: int) -> list[str]:
 
 
 def _transfer(side: Side, mib: int) -> list[Transfer]:
-    """Up and down again, as the content of a data file."""
+    """Up and down again, as the content of a data file; then up as locations, whose rows are counted."""
     with Session(side.engine) as session, session.begin():
         pk = session.scalar(insert(DataFile).values(file_description="large").returning(DataFile.id))
-    path = f"/v2/data_files/{pk}/content/"
+        portfolio = session.scalar(insert(Portfolio).values(name="large").returning(Portfolio.id))
+    path, target, size = f"/v2/data_files/{pk}/content/", side.target, mib << 20
+    of_portfolio = f"/v2/portfolios/{portfolio}/location_file/"
     _say(f"a file of {mib:,} MiB")
     return [
-        Transfer("upload", mib, _growth(side.pid, lambda: upload(side.target, path, mib << 20))),
-        Transfer("download", mib, _growth(side.pid, lambda: _download_whole(side.target, path, mib << 20))),
+        Transfer("upload", mib, _growth(side.pid, lambda: upload(target, path, size, compressed()))),
+        Transfer("download", mib, _growth(side.pid, lambda: _download_whole(target, path, size))),
+        Transfer(
+            "upload of locations", mib, _growth(side.pid, lambda: upload(target, of_portfolio, size, locations()))
+        ),
     ]
 
 

@@ -57,17 +57,40 @@ def per_second(target: Target, paths: Sequence[str], clients: int) -> float:
     return len(paths) / (time.perf_counter() - began)
 
 
-def upload(target: Target, path: str, size: int) -> None:
+@dataclass(frozen=True)
+class Content:
+    """A large file, which is made of one block again and again."""
+
+    filename: str
+    content_type: str
+    block: bytes
+
+
+def compressed() -> Content:
+    """What a compressed file looks like, for nothing to make it smaller."""
+    with Path("/dev/urandom").open("rb") as source:
+        return Content("large.bin", "application/octet-stream", source.read(_BLOCK))
+
+
+def locations() -> Content:
+    """Rows of a location file, which are counted when it is taken in; there are no names of columns."""
+    row = b"1,A11111,10002082046,1,1,1,GB,52.76698052,-0.895469856,1,A,1,A,1,5050,1,1,GBP,220000,0,0,0,WSS\n"
+    return Content("large.csv", "text/csv", (row * (_BLOCK // len(row))).ljust(_BLOCK, b"\n"))
+
+
+def upload(target: Target, path: str, size: int, content: Content) -> None:
     """POST a file of so many bytes, which is never in memory as a whole. Raises RequestFailed."""
-    disposition = 'form-data; name="file"; filename="large.bin"'
-    head = f"--{_BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
+    disposition = f'form-data; name="file"; filename="{content.filename}"'
+    head = f"--{_BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Type: {content.content_type}\r\n\r\n"
     tail = f"\r\n--{_BOUNDARY}--\r\n"
     headers = target.headers() | {
         "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
         "Content-Length": str(len(head) + size + len(tail)),
     }
     with target.connected() as connection:
-        connection.request("POST", path, body=_parts(head.encode(), size, tail.encode()), headers=headers)
+        connection.request(
+            "POST", path, body=_parts(head.encode(), content.block, size, tail.encode()), headers=headers
+        )
         _body(connection, path)
 
 
@@ -95,12 +118,10 @@ def _body(connection: http.client.HTTPConnection, path: str) -> bytes:
     return body
 
 
-def _parts(head: bytes, size: int, tail: bytes) -> Iterator[bytes]:
-    """The body of a form; the file is what a compressed one looks like, for nothing to make it smaller."""
+def _parts(head: bytes, block: bytes, size: int, tail: bytes) -> Iterator[bytes]:
+    """The body of a form."""
     yield head
-    with Path("/dev/urandom").open("rb") as source:
-        block = source.read(_BLOCK)
-    for _ in range(size // _BLOCK):
+    for _ in range(size // len(block)):
         yield block
-    yield block[: size % _BLOCK]
+    yield block[: size % len(block)]
     yield tail

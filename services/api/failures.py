@@ -53,9 +53,11 @@ def _http_failure(error: HTTPException) -> Response:
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    limit = request.max_content_length
-    # Form fields have a limit of their own, which werkzeug knows.
-    return _http_failure(error) if limit is None else _refused(TooLarge(limit))
+    limit, size = request.max_content_length, request.content_length
+    if limit is None or (size is not None and size <= limit):
+        # Forms have limits of their own, which werkzeug knows.
+        return json_answer({"detail": "The form has too many fields, or too long ones."}, error.code)
+    return _refused(TooLarge(limit))
 
 
 def _object_gone(error: ObjectNotFound) -> Response:

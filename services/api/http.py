@@ -91,7 +91,8 @@ def body_of(request: Request) -> Any:
 def parse_json(text: bytes) -> Any:
     """The values of a JSON text that the database can hold. Raises BadRequest."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
+        # UTF-8 and nothing else, so that what is looked for below is found.
+        value = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
         raise BadRequest({"detail": f"JSON parse error - {error}"}) from error
     if not _is_shallow(value):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.api.api_client import Api
+from tests.api.api_client import BOUNDARY, Api
 
 
 @pytest.mark.parametrize("path", ["/healthcheck/", "/api/healthcheck/"])
@@ -83,7 +83,9 @@ def test_a_client_that_takes_json_among_others_is_served(api: Api, accept: str) 
     assert api.get("models/", headers={"Accept": accept}).status_code == 200
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"name": NaN}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"name": NaN}', b"\xff", b"[" * 100_000, '{"name": "a\\ud800"}'.encode("utf-16")]
+)
 def test_bad_json_is_refused(api: Api, body: bytes) -> None:
     answer = api.post("portfolios/", data=body, content_type="application/json")
 
@@ -154,6 +156,23 @@ def test_wrong_fields_are_named(api: Api, body: object, errors: object) -> None:
 
     assert (answer.status_code, answer.json) == (400, errors)
     assert api.get("portfolios/").json == []
+
+
+@pytest.mark.parametrize("fields", [{f"a{number}": "x" for number in range(1001)}, {"name": "x" * 600_000}])
+def test_a_form_of_too_many_fields_or_too_long_ones_is_refused(api: Api, fields: dict[str, str]) -> None:
+    head = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
+    parts = "".join(f'{head}"{name}"\r\n\r\n{text}\r\n' for name, text in fields.items())
+    body, content_type = f"{parts}--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}"
+
+    answer = api.post("portfolios/", data=body, content_type=content_type)
+
+    assert (answer.status_code, answer.json) == (413, {"detail": "The form has too many fields, or too long ones."})
+
+
+def test_json_may_begin_with_a_mark_of_its_order(api: Api) -> None:
+    answer = api.post("portfolios/", data='\ufeff{"name": "x"}'.encode(), content_type="application/json")
+
+    assert answer.status_code == 201
 
 
 @pytest.mark.parametrize("text", ["\0", "\ud800"])

@@ -13,7 +13,7 @@ from benchmarks.gaps import Stay, stays_of
 from benchmarks.many_analyses import SUB_TASKS, fill
 from benchmarks.places import Places, open_places
 from benchmarks.platform_under_test import VHOST, api_alone, controller_alone
-from benchmarks.requesting import Target, ask, download, upload
+from benchmarks.requesting import Target, ask, compressed, download, upload
 from benchmarks.simulated_workers import simulated_workers
 from services.embedded.platform import HOST
 from services.embedded.rabbitmq_node import find_server
@@ -66,7 +66,7 @@ def test_inserted_analyses_are_answered_like_any_and_files_pass_whole(places: Pl
         # When
         with target.connected() as connection:
             bodies = [json.loads(ask(connection, target, f"/v2/analyses/{pk}/")) for pk in ids]
-        upload(target, "/v2/data_files/1/content/", 3 << 20)
+        upload(target, "/v2/data_files/1/content/", 3 << 20, compressed())
         # Then
         assert len(bodies) == 12
         assert {each["sub_task_count"] for each in bodies} == {SUB_TASKS}
