@@ -1,5 +1,6 @@
 """The whole platform as a user starts it, and what one machine computes by itself."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,31 @@ class Running:
         login, url = Login(), f"{self.url}v2/models/{model_id}/"
         answer = requests.patch(url, json={"run_mode": run_mode}, auth=(login.username, login.password), timeout=60)
         answer.raise_for_status()
+
+
+Client = Callable[..., str]
+"""Runs `oasislmf api <command>` against the platform; what it said."""
+
+
+def published_client(platform: Running, environ: dict[str, str], folder: Path) -> Client:
+    """The program, in this folder and logged in as the administrator."""
+    login = folder / "login.json"
+    login.write_text(json.dumps({"username": "admin", "password": "password"}))
+
+    def run(command: str, *arguments: str) -> str:
+        where = ("--server-url", platform.url, "--server-login-json", str(login))
+        full = [str(PROGRAMS / "oasislmf"), "api", command, *where, *arguments]
+        done = subprocess.run(full, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def oasislmf_api(platform: Running, environ: dict[str, str], tmp_path: Path) -> Client:
+    """The program in the folder of the test."""
+    return published_client(platform, environ, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -2,35 +2,16 @@
 
 import csv
 import json
-import subprocess
 import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.endtoend.conftest import FILES, PROGRAMS, SETTINGS, Running
+from tests.endtoend.conftest import FILES, SETTINGS, Client, Running
 
 pytestmark = [pytest.mark.endtoend, pytest.mark.timeout(900)]
-
-Client = Callable[..., str]
-
-
-@pytest.fixture
-def oasislmf_api(platform: Running, environ: dict[str, str], tmp_path: Path) -> Client:
-    """Run `oasislmf api <command>` against the platform; what it said."""
-    (tmp_path / "login.json").write_text(json.dumps({"username": "admin", "password": "password"}))
-
-    def run(command: str, *arguments: str) -> str:
-        where = ("--server-url", platform.url, "--server-login-json", str(tmp_path / "login.json"))
-        full = [str(PROGRAMS / "oasislmf"), "api", command, *where, *arguments]
-        done = subprocess.run(full, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    return run
 
 
 @pytest.fixture
@@ -85,6 +66,36 @@ def test_oasislmf_api_exposure_run_downloads_the_losses(oasislmf_api: Client, po
             losses.append(sum(float(row["loss_gul"]) for row in csv.DictReader(file)))
 
     assert 0 < losses[0] == pytest.approx(2 * losses[1])
+
+
+MAPPING = """
+transform:
+  LocNumber:
+    - transformation: PLACE
+  BuildingTIV:
+    - transformation: VALUE * 2
+types:
+  PLACE: {type: string}
+  VALUE: {type: float}
+null_values: []
+"""
+
+
+def test_oasislmf_api_exposure_transform_makes_exposure_of_another_format(
+    platform: Running, oasislmf_api: Client, portfolio: int, tmp_path: Path
+) -> None:
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    (tmp_path / "air.csv").write_text("PLACE,VALUE\nA1,100\nB2,250\n")
+    files = ("--mapping-file", str(tmp_path / "mapping.yaml"), "--transform-file", str(tmp_path / "air.csv"))
+
+    asked = ("--portfolio-id", str(portfolio), "--file-type", "location", "--poll-interval", "1")
+    said = oasislmf_api("exposure-transform", *asked, *files)
+
+    assert "status=RUN_COMPLETED" in said
+    platform.client.download(f"v2/portfolios/{portfolio}/location_file/", tmp_path / "made.csv")
+    with (tmp_path / "made.csv").open(newline="") as file:
+        rows = [(row["LocNumber"], float(row["BuildingTIV"])) for row in csv.DictReader(file)]
+    assert rows == [("A1", 200), ("B2", 500)]
 
 
 def test_oasislmf_api_combine_makes_one_set_of_losses_of_two_analyses(
