@@ -85,8 +85,9 @@ def run(api: Api, session: Session, dependencies: Dependencies) -> EndedRun:
 
 @pytest.fixture
 def client(api: Api) -> Iterator[APIClient]:
+    """Below `/api`, as most installations have it; it takes no redirect that leads out of there."""
     with serving_here(api.app) as url:
-        client = APIClient(url, "v2", auth_type="simple", username="admin", password="password")
+        client = APIClient(f"{url}/api", "v2", auth_type="simple", username="admin", password="password")
         client.api.request_interval = 0
         yield client
         client.api.close()
