@@ -29,6 +29,12 @@ _TYPE_OF: Mapping[str, str] = {
     "bz2": "application/x-bzip2",
 }
 _UNSAID = {"json": "application/json"}
+_SUFFIX_OF = {
+    "application/octet-stream": ".parquet",
+    "application/gzip": ".csv.gz",
+    "application/zip": ".csv.zip",
+    "application/x-bzip2": ".csv.bz2",
+}
 
 
 def extension_of(filename: str) -> str:
@@ -40,6 +46,11 @@ def type_of(said: str, filename: str) -> str:
     """The type that a part of a request has; where it says none, the one that its extension means."""
     extension = extension_of(filename)
     return said or _TYPE_OF.get(extension) or _UNSAID.get(extension, "application/octet-stream")
+
+
+def reading_name(filename: str, content_type: str) -> str:
+    """The name by which readers of exposure know what a file is: its own, with a suffix where it has none."""
+    return filename if PurePath(filename).suffix else filename + _SUFFIX_OF.get(content_type, "")
 
 
 def is_type(content_type: str) -> bool:

@@ -11,6 +11,7 @@ from services.api.errors import BadRequest
 from services.api.http import parse_json
 
 _HEAD = 64 * 1024
+_PARQUET = b"PAR1"
 _TAR_MAGIC = (257, b"ustar")
 _ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\x0c")
@@ -20,7 +21,7 @@ _TAR = "A tar archive cannot be read as exposure: compress the file itself."
 def content_problem(stream: BinaryIO, extension: str, content_type: str) -> str | None:
     """Why a file is not what its extension and type say, by its first and last bytes; None where it may be."""
     head, tail = _ends(stream)
-    if extension in ("parquet", "pq") and not (head.startswith(b"PAR1") and tail == b"PAR1"):
+    if extension in ("parquet", "pq") and not (head.startswith(_PARQUET) and tail == _PARQUET):
         return "The content of the file is not parquet."
     if content_type == "application/gzip" and not head.startswith(b"\x1f\x8b"):
         return "The content of the file is not gzip."
@@ -35,6 +36,8 @@ def exposure_problem(stream: BinaryIO, content_type: str) -> str | None:
     """Why a file cannot be exposure, whatever model reads it; None where it can."""
     if content_type in ("text/csv", "application/vnd.ms-excel") and _is_binary(_ends(stream)[0]):
         return "The content of the file is not text."
+    if content_type == "application/octet-stream":
+        return _unnamed_problem(_ends(stream)[0])
     if content_type == "application/json" and not _ends(stream)[0].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
         (b"{", b"[")
     ):
@@ -76,6 +79,13 @@ def _ends(stream: BinaryIO) -> tuple[bytes, bytes]:
 
 def _is_binary(head: bytes) -> bool:
     return len(head.translate(None, _CONTROLS)) != len(head)
+
+
+def _unnamed_problem(head: bytes) -> str | None:
+    """Of bytes whose type says nothing: parquet, or a text of which nobody said that it is one."""
+    if _tar_problem(head):
+        return _TAR
+    return "The content of the file is neither parquet nor text." if _is_binary(head) and head[:4] != _PARQUET else None
 
 
 def _gzip_problem(stream: BinaryIO) -> str | None:

@@ -1,8 +1,9 @@
 """What the runs of a portfolio read."""
 
 from services.api.call import Call
+from services.api.content_types import reading_name
 from services.api.files import find_files, release_files
-from services.api.serialize.portfolios import FILE_FIELDS
+from services.api.serialize.portfolios import EXPOSURE_FIELDS, FILE_FIELDS
 from shared.core.inputs import FileRef, RunInputs
 from shared.database.resources import File, Portfolio
 
@@ -17,7 +18,12 @@ def portfolio_inputs(call: Call, portfolio: Portfolio, **more: File) -> RunInput
 
 def references(files: dict[str, File]) -> dict[str, FileRef]:
     """How a run refers to its files."""
-    return {name: FileRef(file.key, file.filename) for name, file in files.items()}
+    return {name: FileRef(file.key, _name(name, file)) for name, file in files.items()}
+
+
+def _name(field: str, file: File) -> str:
+    """What its readers know exposure by; all else by its own name."""
+    return reading_name(file.filename, file.content_type) if field in EXPOSURE_FIELDS else file.filename
 
 
 def for_this_run(call: Call, *files: File) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import select
 
 from services.api.call import Call
+from services.api.content_types import reading_name
 from services.api.errors import BadRequest
 from services.api.files import fetch, find_file, read_json_file
+from services.api.portfolio_inputs import references
 from services.api.rows import UnreadableRows, count_rows
 from services.api.serialize.portfolios import FILE_FIELDS
 from shared.core.chunking import (
@@ -60,7 +62,7 @@ def collect_inputs(call: Call, analysis: Analysis, portfolio: Portfolio, *, with
     if with_input_file:
         ids["input_file"] = analysis.input_file_id
     found = {name: find_file(call, file_id) for name, file_id in ids.items()}
-    files = {name: FileRef(file.key, file.filename) for name, file in found.items() if file}
+    files = references({name: file for name, file in found.items() if file})
     return RunInputs(files, _data_files(call, analysis), portfolio.reporting_currency or None)
 
 
@@ -162,7 +164,7 @@ def facts(options: ChunkingOptions, rows: int | None, event_count: EventCount) -
 
 def _count(call: Call, location: File) -> int:
     with fetch(call, location) as stream:
-        location.rows = count_rows(stream, location.filename)
+        location.rows = count_rows(stream, reading_name(location.filename, location.content_type))
     return location.rows
 
 

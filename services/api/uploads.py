@@ -7,7 +7,16 @@ from typing import Any, BinaryIO, cast
 from werkzeug.datastructures import FileStorage
 
 from services.api.call import Call
-from services.api.content_types import EXPOSURE_TYPES, JSON_TYPES, NO_TYPE, extension_of, is_type, type_of, type_problem
+from services.api.content_types import (
+    EXPOSURE_TYPES,
+    JSON_TYPES,
+    NO_TYPE,
+    extension_of,
+    is_type,
+    reading_name,
+    type_of,
+    type_problem,
+)
 from services.api.contents import content_problem, exposure_problem, json_problem
 from services.api.errors import BadRequest, TooLarge, UnsupportedMediaType
 from services.api.filenames import name_problem
@@ -113,7 +122,7 @@ def _upload_of(part: FileStorage) -> Upload:
 
 def _rows(upload: Upload) -> int | None:
     try:
-        return count_rows(upload.stream, upload.filename)
+        return count_rows(upload.stream, reading_name(upload.filename, upload.content_type))
     except UnreadableRows:
         # Accepted all the same, like the reference; a run that needs the rows is refused with the reason.
         return None

@@ -13,12 +13,19 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shared.database.execution import Run
 from shared.database.resources import File, Portfolio
 from tests.api.api_client import LOCATIONS, Api
 
 EXPOSURE_TYPES = (
     "application/octet-stream, application/json, text/csv, application/gzip, application/zip, application/x-bzip2"
 )
+
+
+def parquet() -> bytes:
+    target = io.BytesIO()
+    pq.write_table(pa.table({"LocNumber": [1, 2, 3]}), target)
+    return target.getvalue()
 
 
 @pytest.fixture
@@ -113,10 +120,28 @@ def test_a_type_that_could_not_be_sent_again_is_refused(api: Api, content_type: 
     assert (answer.status_code, answer.json) == (400, {"file": ["The content type of the file is not one."]})
 
 
-def test_a_file_without_a_suffix_is_read_as_csv_as_models_do(api: Api) -> None:
-    analysis = api.analysis(api.portfolio(filename="data"))
+@pytest.mark.parametrize(
+    ("content", "content_type", "read_as"),
+    [
+        (LOCATIONS.encode(), "text/csv", "data"),
+        (LOCATIONS.encode(), "application/vnd.ms-excel", "data"),
+        (gzip.compress(LOCATIONS.encode()), "application/gzip", "data.csv.gz"),
+        (parquet(), "application/octet-stream", "data.parquet"),
+    ],
+)
+def test_a_file_without_a_suffix_is_read_as_what_its_type_says(
+    api: Api, session: Session, content: bytes, content_type: str, read_as: str
+) -> None:
+    portfolio = api.portfolio(None)
+    api.upload(f"portfolios/{portfolio['id']}/location_file/", content, "data", content_type)
+    analysis = api.analysis(portfolio)
 
-    assert (api.post(f"analyses/{analysis['id']}/generate_inputs/").json or {})["status"] == "INPUTS_GENERATION_QUEUED"
+    assert api.post(f"analyses/{analysis['id']}/generate_inputs/").status_code == 200
+
+    run = session.scalars(select(Run)).one()
+    # What knows nothing better reads csv.
+    assert run.inputs["files"]["location_file"]["filename"] == read_as
+    assert run.facts["location_rows"] == 3
 
 
 def test_names_beyond_ascii_come_back(api: Api, url: str) -> None:
