@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures = asyncio.run(_measure(places, options))
     Console().print(_table(figures))
     if options.out:
-        options.out.write_text(json.dumps(asdict(figures), indent=2), encoding="utf-8")
+        options.out.write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
     return 0
 
 
