@@ -14,7 +14,9 @@ _HEAD = 64 * 1024
 _PARQUET = b"PAR1"
 _TAR_MAGIC = (257, b"ustar")
 _ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
+_ARCHIVE_BEGINNINGS = (*_ZIP_BEGINNINGS, b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\x0c")
+_ARCHIVE = "An archive cannot be read as exposure: say its type, or send the file itself."
 _TAR = "A tar archive cannot be read as exposure: compress the file itself."
 
 
@@ -37,7 +39,7 @@ def exposure_problem(stream: BinaryIO, content_type: str) -> str | None:
     if content_type in ("text/csv", "application/vnd.ms-excel") and _is_binary(_ends(stream)[0]):
         return "The content of the file is not text."
     if content_type == "application/octet-stream":
-        return _unnamed_problem(_ends(stream)[0])
+        return _archive_problem(_ends(stream)[0])
     if content_type == "application/json" and not _ends(stream)[0].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
         (b"{", b"[")
     ):
@@ -81,11 +83,9 @@ def _is_binary(head: bytes) -> bool:
     return len(head.translate(None, _CONTROLS)) != len(head)
 
 
-def _unnamed_problem(head: bytes) -> str | None:
-    """Of bytes whose type says nothing: parquet, or a text of which nobody said that it is one."""
-    if _tar_problem(head):
-        return _TAR
-    return "The content of the file is neither parquet nor text." if _is_binary(head) and head[:4] != _PARQUET else None
+def _archive_problem(head: bytes) -> str | None:
+    """Of bytes whose type says nothing: parquet, or what some model reads, but no archive."""
+    return _ARCHIVE if head.startswith(_ARCHIVE_BEGINNINGS) else _tar_problem(head)
 
 
 def _gzip_problem(stream: BinaryIO) -> str | None:

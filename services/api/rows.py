@@ -8,6 +8,7 @@ import bz2
 import csv
 import gzip
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -20,6 +21,18 @@ LONGEST_LINE = 4 * 1024 * 1024
 """Characters: a few bytes may be decompressed to one line that fills the memory."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    csv.Error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+)
 
 
 class UnreadableRows(Exception):
@@ -36,7 +49,7 @@ def count_rows(stream: BinaryIO, filename: str) -> int:
     try:
         stream.seek(0)
         return count(stream)
-    except (OSError, EOFError, ValueError, csv.Error, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise UnreadableRows(f"'{filename}' cannot be read: {error}") from error
 
 
@@ -50,6 +63,10 @@ def _count_gzip(stream: BinaryIO) -> int:
 
 def _count_bzip2(stream: BinaryIO) -> int:
     return _count_text(lambda: cast("BinaryIO", bz2.BZ2File(_plain(stream))))
+
+
+def _count_xz(stream: BinaryIO) -> int:
+    return _count_text(lambda: cast("BinaryIO", lzma.LZMAFile(_plain(stream))))
 
 
 def _count_zip(stream: BinaryIO) -> int:
@@ -71,6 +88,7 @@ _COUNTERS: Mapping[str, Callable[[BinaryIO], int]] = {
     ".csv": _count_csv,
     ".gz": _count_gzip,
     ".bz2": _count_bzip2,
+    ".xz": _count_xz,
     ".zip": _count_zip,
     ".parquet": _count_parquet,
     ".pq": _count_parquet,

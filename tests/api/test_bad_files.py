@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -78,6 +79,7 @@ def unchanged(api: Api, portfolio: str, dependencies: Dependencies, session: Ses
         ("a.parquet", "application/octet-stream", _parquet()),
         ("a.pq", "application/octet-stream", _parquet()),
         ("a.json", "application/json", json.dumps([{"LocNumber": 1}]).encode()),
+        ("a.csv.xz", "application/octet-stream", lzma.compress(LOCATION)),
     ],
 )
 @pytest.mark.parametrize("field", ["location_file", "accounts_file", "reinsurance_info_file", "reinsurance_scope_file"])
@@ -109,9 +111,9 @@ def test_every_accepted_type_comes_back_as_it_was(
             "a.7z",
             "application/octet-stream",
             b"7z\xbc\xaf'\x1c\0\4",
-            "The content of the file is neither parquet nor text.",
+            "An archive cannot be read as exposure",
         ),
-        ("data", "application/octet-stream", _zip("a.csv"), "The content of the file is neither parquet nor text."),
+        ("data", "application/octet-stream", _zip("a.csv"), "An archive cannot be read as exposure"),
         ("a.tar.gz", "application/gzip", gzip.compress(_tar()), "A tar archive cannot be read as exposure"),
         ("a.tar.bz2", "application/x-bzip2", bz2.compress(_tar()), "A tar archive cannot be read as exposure"),
         ("a.zip", "application/zip", _zip("a.csv", "b.csv"), "An archive must hold one file to be read as exposure"),

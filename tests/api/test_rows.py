@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import lzma
 import zipfile
 from collections.abc import Callable
 
@@ -47,6 +48,7 @@ def _parquet(rows: int) -> bytes:
         (b"A\n1\n\n2\n", "a.csv", 2),
         (gzip.compress(TEXT), "a.csv.gz", 2),
         (bz2.compress(TEXT), "a.csv.bz2", 2),
+        (lzma.compress(TEXT), "a.csv.xz", 2),
         (_zip(TEXT), "a.zip", 2),
         (_parquet(7), "a.parquet", 7),
         (_parquet(0), "a.pq", 0),
@@ -67,6 +69,8 @@ def test_rows_are_counted(content: bytes, filename: str, rows: int) -> None:
         (TEXT, "a.csv.gz"),
         (gzip.compress(TEXT)[:-6], "a.csv.gz"),
         (TEXT, "a.bz2"),
+        (TEXT, "a.xz"),
+        (lzma.compress(TEXT)[:-6], "a.xz"),
         (TEXT, "a.zip"),
         (_zip(), "a.zip"),
         (_zip(TEXT, TEXT), "a.zip"),
