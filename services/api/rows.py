@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
+from services.api.plain_rows import count_plain_rows
+
 LONGEST_LINE = 4 * 1024 * 1024
 """Characters: a few bytes may be decompressed to one line that fills the memory."""
 
@@ -104,6 +106,11 @@ def _plain(stream: BinaryIO) -> BinaryIO:
 
 
 def _count_text(reopen: Callable[[], BinaryIO]) -> int:
+    rows = count_plain_rows(reopen())
+    return _count_with_care(reopen) if rows is None else rows
+
+
+def _count_with_care(reopen: Callable[[], BinaryIO]) -> int:
     try:
         return _count_lines(reopen(), "utf-8-sig")
     except UnicodeDecodeError:
