@@ -16,6 +16,7 @@ from services.api.app import create_app
 from services.api.auth.accounts import ensure_administrator
 from services.api.broker import check_broker
 from services.api.dependencies import Dependencies
+from services.api.oidc.provider import open_provider
 from services.api.request_ids import log_request_ids
 from services.api.server import Server
 from services.api.settings import ApiSettings, InsecureSettings
@@ -56,7 +57,8 @@ def build(settings: ApiSettings, resources: ExitStack) -> Flask:
     engine = open_engine(settings.database, name="lossline-api", pool_size=settings.threads)
     resources.callback(engine.dispose)
     store = resources.enter_context(open_object_store(settings.store))
-    return create_app(Dependencies(settings, engine, store, partial(check_broker, settings.broker)))
+    provider = open_provider(settings.auth.oidc, resources)
+    return create_app(Dependencies(settings, engine, store, partial(check_broker, settings.broker), provider))
 
 
 def _refuse(error: Exception, status: int) -> int:

@@ -61,7 +61,8 @@ class Call:
     @property
     def door(self) -> Door:
         """What whoever asks is let in by."""
-        return Door(self.dependencies.engine, self.session, self.dependencies.settings.auth)
+        dependencies = self.dependencies
+        return Door(dependencies.engine, self.session, dependencies.settings.auth, dependencies.provider)
 
     @property
     def session(self) -> Session:

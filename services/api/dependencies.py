@@ -6,6 +6,7 @@ from threading import BoundedSemaphore
 
 from sqlalchemy import Engine
 
+from services.api.oidc.provider import Provider
 from services.api.settings import ApiSettings
 from shared.object_store import ObjectStore
 
@@ -18,6 +19,7 @@ class Dependencies:
     engine: Engine
     store: ObjectStore
     check_broker: Callable[[], None]
+    provider: Provider | None = None
     followers: BoundedSemaphore = field(init=False)
     """As many as may follow a log at a time: each takes a thread."""
 

@@ -13,6 +13,7 @@ ApiError
 ├── OutOfRange            416, a part of a file that it does not have
 ├── TooManyAttempts       429, somebody guesses passwords
 └── Unavailable           503, try again later
+    └── ProviderDown      503, the OpenID Connect provider does not answer
 """
 
 from collections.abc import Mapping
@@ -119,3 +120,12 @@ class Unavailable(ApiError):
     """A service that this one depends on does not answer. Try again later."""
 
     status = 503
+
+
+class ProviderDown(Unavailable):
+    """The OpenID Connect provider does not answer. Try again later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+        """For the log."""

@@ -9,6 +9,7 @@ from typing import Self
 from sqlalchemy import URL
 
 from services.api.auth.limits import LoginLimits
+from services.api.oidc.settings import OidcSettings, auth_kind, read_oidc
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url, database_url
 
@@ -34,7 +35,7 @@ class Administrator:
 
 @dataclass(frozen=True)
 class AuthSettings:
-    """How requests are authenticated: `simple` (JWT and Basic) or `disabled`."""
+    """How requests are authenticated: `simple` (JWT and Basic), `disabled`, or by the provider of that name."""
 
     kind: str = "simple"
     signing_key: str = field(default="", repr=False)
@@ -43,6 +44,7 @@ class AuthSettings:
     rotate_refresh: bool = True
     administrator: Administrator | None = None
     login_limits: LoginLimits = field(default_factory=LoginLimits)
+    oidc: OidcSettings | None = None
 
     @property
     def disabled(self) -> bool:
@@ -111,11 +113,9 @@ class ApiSettings:
 
 def auth_settings(options: Options) -> AuthSettings:
     """How callers are authenticated; the websocket server reads the same. Raises BadSetting."""
-    kind = options.text("API_AUTH_TYPE", "simple").lower()
-    if kind not in ("simple", "disabled"):
-        raise BadSetting("OASIS_API_AUTH_TYPE", kind, "simple or disabled")
+    kind = auth_kind(options)
     key = options.secret("TOKEN_SIGINING_KEY") or options.secret("SECRET_KEY") or ""
-    if kind == "simple" and not key:
+    if kind != "disabled" and not key:
         raise BadSetting(
             "OASIS_SERVER_SECRET_KEY", "", "a random text that only this service knows; it signs the tokens"
         )
@@ -125,7 +125,8 @@ def auth_settings(options: Options) -> AuthSettings:
         access_lifetime=_duration(options, "TOKEN_ACCESS_LIFETIME", AuthSettings.access_lifetime),
         refresh_lifetime=_duration(options, "TOKEN_REFRESH_LIFETIME", AuthSettings.refresh_lifetime),
         rotate_refresh=options.flag("TOKEN_REFRESH_ROTATE", default=True),
-        administrator=_administrator(options),
+        administrator=_administrator(options) if kind in ("simple", "disabled") else None,
+        oidc=read_oidc(options, kind),
         login_limits=LoginLimits(
             options.integer("LOGIN_FAILURES", LoginLimits.failures),
             _duration(options, "LOGIN_WINDOW", LoginLimits.window),

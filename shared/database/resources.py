@@ -24,7 +24,13 @@ class User(Table):
     """Whether it is a machine's, not a person's."""
     token_generation: Mapped[int] = mapped_column(server_default=text("0"))
     """Tokens of earlier generations are revoked: it grows when the password changes or the account is closed."""
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    """The OpenID Connect provider that vouches for it, and what the provider calls it."""
+    subject: Mapped[str | None] = mapped_column(String(255))
+    claims_at: Mapped[Moment | None]
+    """When the token was issued that last told what the account may do and its groups."""
     created: Mapped[Created]
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
 
 
 class RevokedToken(Table):

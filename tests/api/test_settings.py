@@ -61,7 +61,7 @@ def test_well_known_secrets_are_refused_where_others_can_connect(environ: dict[s
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OASIS_API_AUTH_TYPE", "keycloak"),
+        ("OASIS_API_AUTH_TYPE", "kerberos"),
         ("OASIS_SERVER_TOKEN_ACCESS_LIFETIME", "soon"),
         ("OASIS_SERVER_TOKEN_ACCESS_LIFETIME", "hours=0"),
         ("OASIS_SERVER_ANALYSIS_PRIORITY_ADMIN_LEVELS", "high"),

@@ -1,5 +1,6 @@
 """Whom a request comes from: a bearer token, or Basic credentials. Source: oasis_api.md sections 0 and 1.1."""
 
+import logging
 from base64 import b64decode
 from binascii import Error as BadBase64
 
@@ -12,20 +13,21 @@ from services.api.auth.accounts import Account, account_of, first_superuser
 from services.api.auth.door import Door
 from services.api.auth.login import log_in
 from services.api.errors import NotAuthenticated
-from services.api.settings import AuthSettings
+from services.api.oidc.people import account_for
 from shared.database.resources import RevokedToken, User
+
+log = logging.getLogger(__name__)
 
 
 def authenticate(request: Request, door: Door) -> Account:
-    """The account that asks. Raises NotAuthenticated with the reason, TooManyAttempts."""
-    auth, session = door.auth, door.session
-    if auth.disabled:
-        return _owner_of_everything(session)
+    """The account that asks. Raises NotAuthenticated with the reason, TooManyAttempts, ProviderDown."""
+    if door.auth.disabled:
+        return _owner_of_everything(door.session)
     header = request.headers.get("Authorization", "")
     scheme, _, credentials = header.strip().partition(" ")
     if scheme.lower() == "bearer":
-        return _by_token(session, auth, credentials)
-    if scheme.lower() == "basic":
+        return _by_token(door, _token_of(credentials))
+    if scheme.lower() == "basic" and door.provider is None:
         return _by_password(request, door, credentials.strip())
     raise NotAuthenticated
 
@@ -37,14 +39,24 @@ def _owner_of_everything(session: Session) -> Account:
     return account_of(session, user)
 
 
-def _by_token(session: Session, auth: AuthSettings, credentials: str) -> Account:
+def _token_of(credentials: str) -> str:
     if len(credentials.split()) != 1:
         detail = "Authorization header must contain two space-delimited values"
         raise NotAuthenticated({"detail": detail, "code": "bad_authorization_header"})
+    return credentials.strip()
+
+
+def _by_token(door: Door, token: str) -> Account:
     try:
-        claims = tokens.read(auth.signing_key, tokens.ACCESS, credentials.strip())
+        if door.provider is not None:
+            return account_for(door.engine, door.session, door.provider.identify(token))
+        return _by_own_token(door.session, tokens.read(door.auth.signing_key, tokens.ACCESS, token))
     except tokens.InvalidToken as error:
+        log.info("A token was refused", extra={"reason": error.why or error.message})
         raise NotAuthenticated(_refused(error.message)) from error
+
+
+def _by_own_token(session: Session, claims: tokens.Claims) -> Account:
     is_revoked = exists().where(RevokedToken.jti == claims.jti)
     found = session.execute(select(User, is_revoked).where(User.id == claims.user_id)).one_or_none()
     if found is None:
@@ -53,7 +65,7 @@ def _by_token(session: Session, auth: AuthSettings, credentials: str) -> Account
     if not user.is_active:
         raise NotAuthenticated({"detail": "User is inactive", "code": "user_inactive"})
     if revoked or claims.generation != user.token_generation:
-        raise NotAuthenticated(_refused(tokens.REVOKED))
+        raise tokens.InvalidToken(tokens.REVOKED)
     return account_of(session, user)
 
 

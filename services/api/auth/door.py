@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from services.api.oidc.provider import Provider
 from services.api.settings import AuthSettings
 
 
@@ -15,3 +16,5 @@ class Door:
     engine: Engine
     session: Session
     auth: AuthSettings
+    provider: Provider | None = None
+    """Who vouches for callers, where the settings name one."""

@@ -21,8 +21,10 @@ REVOKED = "Token is blacklisted"
 class InvalidToken(Exception):
     """Token is invalid"""
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, why: str = "") -> None:
         self.message = message or str(self.__doc__)
+        self.why = why
+        """More than clients are told, for the log."""
         super().__init__(self.message)
 
 

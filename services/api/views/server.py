@@ -9,7 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.api.call import Call
+from services.api.errors import ProviderDown
 from services.api.http import json_answer
+from services.api.oidc.provider import Provider
 from services.api.perils import oed_version, peril_codes
 from services.api.settings import ApiSettings
 from shared.object_store.settings import S3Settings
@@ -26,7 +28,7 @@ def get_health(_call: Call) -> Response:
 
 
 def get_connections(call: Call) -> Response:
-    """Whether the database and the broker answer."""
+    """Whether the database and the broker answer, and the OpenID Connect provider where there is one."""
     failure = _failing_connection(call)
     return json_answer({"status": f"ERROR - {failure} down" if failure else "OK"}, 503 if failure else 200)
 
@@ -40,8 +42,8 @@ def get_server(call: Call) -> Response:
     """Versions and settings, no secrets among them."""
     settings = call.dependencies.settings
     components = {"ods_version": version("ods-tools"), "oed_version": oed_version(settings.oed_version)}
-    body = {"version": PLATFORM_VERSION, "config": _config(settings) | _auth_config(settings), "components": components}
-    return json_answer(body)
+    config = _config(settings) | _auth_config(settings, call.dependencies.provider)
+    return json_answer({"version": PLATFORM_VERSION, "config": config, "components": components})
 
 
 def _failing_connection(call: Call) -> str | None:
@@ -56,6 +58,11 @@ def _failing_connection(call: Call) -> str | None:
     except Exception:
         log.warning("the broker does not answer", exc_info=True)
         return "celery v2"
+    try:
+        if call.dependencies.provider is not None:
+            call.dependencies.provider.check()
+    except ProviderDown:
+        return "oidc provider"
     return None
 
 
@@ -78,10 +85,23 @@ def _config(settings: ApiSettings) -> dict[str, Any]:
     }
 
 
-def _auth_config(settings: ApiSettings) -> dict[str, Any]:
+def _endpoints(provider: Provider) -> dict[str, Any]:
+    metadata = provider.metadata
+    return {
+        "OIDC_OP_AUTHORIZATION_ENDPOINT": metadata.authorization,
+        "OIDC_OP_TOKEN_ENDPOINT": metadata.token,
+        "OIDC_OP_USER_ENDPOINT": metadata.userinfo,
+        "OIDC_OP_JWKS_ENDPOINT": metadata.jwks,
+        "OIDC_OP_LOGOUT_ENDPOINT": metadata.end_session,
+    }
+
+
+def _auth_config(settings: ApiSettings, provider: Provider | None) -> dict[str, Any]:
     auth = settings.auth
     if auth.disabled:
         return {"API_AUTH_TYPE": "disabled"}
+    if provider is not None:
+        return {"API_AUTH_TYPE": auth.kind, **_endpoints(provider)}
     return {
         "API_AUTH_TYPE": "simple_jwt",
         "ROTATE_REFRESH_TOKEN": auth.rotate_refresh,

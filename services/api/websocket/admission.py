@@ -20,6 +20,7 @@ from services.api.auth.authenticate import authenticate
 from services.api.auth.door import Door
 from services.api.errors import ApiError, Forbidden, NotAuthenticated
 from services.api.http import SUB_PATH
+from services.api.oidc.provider import Provider
 from services.api.websocket.settings import WebsocketSettings
 
 log = logging.getLogger(__name__)
@@ -50,10 +51,17 @@ def place_of(path: str) -> Place | None:
 class Admission:
     """Answers the opening handshake: None lets the client in. `problem` says why the server is not well, or nothing."""
 
-    def __init__(self, engine: Engine, settings: WebsocketSettings, problem: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: WebsocketSettings,
+        problem: Callable[[], str | None],
+        provider: Provider | None = None,
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._problem = problem
+        self._provider = provider
 
     async def __call__(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a request that is not let in."""
@@ -86,7 +94,7 @@ class Admission:
 
     def _account(self, request: HttpRequest) -> Account:
         with Session(self._engine) as session:
-            return authenticate(request, Door(self._engine, session, self._settings.auth))
+            return authenticate(request, Door(self._engine, session, self._settings.auth, self._provider))
 
 
 def admit_reporter(account: Account) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from threading import Event
 
@@ -17,6 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
+from services.api.oidc.provider import Provider, open_provider
 from services.api.websocket.admission import Admission, Place, place_of
 from services.api.websocket.clients import QueueStatusClient
 from services.api.websocket.hub import Hub
@@ -42,8 +43,9 @@ _POOL = 8
 class WebsocketServer:
     """Serves connections, and watches the database for them."""
 
-    def __init__(self, engine: Engine, settings: WebsocketSettings) -> None:
+    def __init__(self, engine: Engine, settings: WebsocketSettings, provider: Provider | None = None) -> None:
         self._engine = engine
+        self._provider = provider
         self._settings = settings
         self.hub = Hub(partial(read_snapshot, engine))
         self._loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ class WebsocketServer:
             self._serve,
             settings.host,
             settings.port,
-            process_request=Admission(self._engine, settings, self.problem),
+            process_request=Admission(self._engine, settings, self.problem, self._provider),
             # Pings are ours: those of the library wait behind what a client does not read.
             ping_interval=None,
             compression=None,
@@ -124,12 +126,11 @@ async def serve_until_stopped(settings: WebsocketSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    engine = open_engine(settings.database, name="lossline-websocket", pool_size=_POOL)
-    try:
-        server = WebsocketServer(engine, settings)
+    with ExitStack() as resources:
+        engine = open_engine(settings.database, name="lossline-websocket", pool_size=_POOL)
+        resources.callback(engine.dispose)
+        server = WebsocketServer(engine, settings, open_provider(settings.auth.oidc, resources))
         listeners = Gauge(CLIENTS, lambda: {(): server.hub.listeners})
         with serve_health(settings.health_port, server.problem, figures=(listeners,)):
             await server.run(stopping)
         log.info("Stopped")
-    finally:
-        engine.dispose()

@@ -1,0 +1,1 @@
+"""Accounts that an OpenID Connect provider vouches for: its keys, its tokens, its grants."""
