@@ -1,6 +1,7 @@
 """Whatever a request ends with other than its answer, as an answer. Source: oasis_api.md section 0."""
 
 import logging
+from typing import Any
 
 from flask import Flask, Response, request
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
@@ -11,6 +12,7 @@ from werkzeug.exceptions import NotFound as UnknownPath
 
 from services.api.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from services.api.http import json_answer
+from services.api.request_ids import request_id
 from shared.object_store import ObjectNotFound, ObjectStoreError
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ def answer_failures(app: Flask) -> None:
 
 
 def _refused(error: ApiError) -> Response:
-    answer = json_answer(error.body, error.status)
+    answer = json_answer(_said(error.body, error.status), error.status)
     answer.headers.update(error.headers)
     return answer
 
@@ -49,7 +51,8 @@ def _unknown_method(error: UnknownMethod) -> Response:
 
 
 def _http_failure(error: HTTPException) -> Response:
-    return json_answer({"detail": error.description}, error.code or 500)
+    status = error.code or 500
+    return json_answer(_said({"detail": error.description}, status), status)
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
@@ -77,4 +80,9 @@ def _unstorable(error: DataError) -> Response:
 
 def _bug(error: Exception) -> Response:
     log.error("a request failed", exc_info=error, extra={"path": request.path, "method": request.method})
-    return json_answer({"detail": "The request failed inside the server; its log says why."}, 500)
+    return json_answer(_said({"detail": "The request failed inside the server; its log says why."}, 500), 500)
+
+
+def _said(body: Any, status: int) -> Any:
+    """What is wrong with the server is in its log, under this id; bodies of other refusals are the reference's."""
+    return {**body, "request_id": request_id()} if status >= 500 and isinstance(body, dict) else body

@@ -37,11 +37,16 @@ def identify(app: Flask) -> None:
         _current.set(_id_of(request.headers.get(HEADER, "")))
 
     def end(answer: Response) -> Response:
-        answer.headers[HEADER] = _current.get() or ""
+        answer.headers[HEADER] = request_id()
         return answer
 
     app.before_request(begin)
     app.after_request(end)
+
+
+def request_id() -> str:
+    """The id of the request that is being answered."""
+    return _current.get() or ""
 
 
 def _id_of(wanted: str) -> str:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import Engine
 
+from services.worker_monitor.audit_retention import AuditSweeper
 from services.worker_monitor.beats import Beats
 from services.worker_monitor.control import Control
 from services.worker_monitor.holdings import Holdings
@@ -50,6 +51,7 @@ class WorkerMonitor:
         self._registrations = Registrations(engine, broker, store)
         self._sweeper = Sweeper(engine, store, settings.sweep_every, settings.keep_released)
         self._orphans = OrphanSweeper(engine, store, settings.orphans_every, settings.orphans_after)
+        self._audit = AuditSweeper(engine, settings.audit_days, settings.sweep_every)
         self._run_sweeper = RunSweeper(engine, store, settings.retention, settings.sweep_every)
 
     def is_ready(self) -> bool:
@@ -65,7 +67,7 @@ class WorkerMonitor:
         working: dict[str, Loop] = {f"slot-{number}": slot.run for number, slot in enumerate(self._slots)}
         working |= {"registrations": self._registrations.run, "drain": self._drain}
         working |= {"sweeper": self._sweeper.run, "run-sweeper": self._run_sweeper.run}
-        working["orphans"] = self._orphans.run
+        working |= {"orphans": self._orphans.run, "audit-sweeper": self._audit.run}
         linked = {name: partial(_stopping_at_end, loop, stopping) for name, loop in talking.items()}
         with threads(ending, **linked) as mute, threads(stopping, **working) as failed:
             stopping.wait()

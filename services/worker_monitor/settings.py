@@ -32,6 +32,8 @@ class Settings:
     orphans_after: float = 86_400.0
     """How long an object may be there before its row is."""
     retention: Retention = field(default_factory=Retention)
+    audit_days: int = 365
+    """How long entries of the audit are kept; 0 is for ever."""
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     @classmethod
@@ -50,6 +52,7 @@ class Settings:
             keep_released=options.seconds("KEEP_RELEASED", 86_400.0),
             orphans_every=options.seconds("ORPHANS_EVERY", 21_600.0),
             orphans_after=options.seconds("ORPHANS_AFTER", 86_400.0),
+            audit_days=options.integer("AUDIT_KEPT_DAYS", 365),
             retention=Retention(
                 runs=options.integer("RUNS_KEPT", 10),
                 days=options.integer("RUNS_KEPT_DAYS", 30),

@@ -89,6 +89,8 @@ def test_the_audit_is_filtered_and_paged(api: Api) -> None:
     assert len(_entries(api, f"?resource=portfolios&resource_id={pks[0]}")) == 2
     assert [each["action"] for each in _entries(api, "?action__contains=elet")] == ["delete"]
     assert _entries(api, "?at__lt=2020-01-01") == []
+    assert _entries(api, "?address=192.0.2.1") == []
+    assert len(_entries(api, "?address__contains=127.0.0&user=admin&action=create&limit=3")) == 3
     newest = [each["resource_id"] for each in _entries(api, "?action=create&limit=2&offset=1")]
     assert newest == pks[3:1:-1]
     assert api.get("audit/?limit=x").json == {"limit": ["Enter a whole number."]}

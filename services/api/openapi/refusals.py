@@ -8,7 +8,7 @@ from marshmallow import Schema
 from services.api.openapi.components import Components
 from services.api.openapi.operations import ANYTHING, Operation, Properties
 from services.api.routes import Access, Route
-from services.api.schemas.answers.server import Refusal, TokenRefusal
+from services.api.schemas.answers.server import Outage, Refusal, TokenRefusal
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ REFUSALS = {
     415: Refused("UnsupportedMediaType", "The body is of a type that is not taken here."),
     416: Refused("OutOfRange", "The file does not have the bytes that are asked for."),
     429: Refused("TooManyAttempts", "Logging in has failed too often; `Retry-After` says when to try again."),
-    503: Refused("Unavailable", "A service that this one depends on does not answer. Try again later."),
+    503: Refused("Unavailable", "A service that this one depends on does not answer. Try again later.", Outage),
 }
 
 _TEXTS = {

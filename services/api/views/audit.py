@@ -13,6 +13,7 @@ from shared.database.accounts import AuditEntry
 
 FILTERS = (
     text_filters(user=AuditEntry.username, action=AuditEntry.action, resource=AuditEntry.resource)
+    | text_filters(address=AuditEntry.address)
     | id_filters("resource_id", AuditEntry.resource_id)
     | moment_filters("at", AuditEntry.at)
 )

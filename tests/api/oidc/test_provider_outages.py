@@ -8,7 +8,7 @@ from services.api.oidc.kept import Pace
 from tests.api.api_client import Api
 from tests.api.oidc.running_provider import RunningProvider, running_provider
 
-DOWN = {"detail": "The OpenID Connect provider does not answer. Try again later."}
+DOWN = "The OpenID Connect provider does not answer. Try again later."
 SERVICE = {"client_id": "oasis-service", "client_secret": "serviceNotSoSecret"}
 
 
@@ -37,7 +37,8 @@ def test_rotated_keys_are_found_and_the_old_ones_forgotten(api_of: Callable[...,
     known = mortal.token()
     mortal.kill()
     assert api.get("models/", headers=bearer(known)).status_code == 200
-    assert (api.post("/access_token/", SERVICE).status_code, api.post("/access_token/", SERVICE).json) == (503, DOWN)
+    refused_login = api.post("/access_token/", SERVICE)
+    assert (refused_login.status_code, (refused_login.json or {})["detail"]) == (503, DOWN)
     assert api.get("models/", headers=bearer(old)).status_code == 503, "perhaps it is of a key that we do not know"
     health = api.get("/healthcheck_connections/")
     assert (health.status_code, health.json) == (503, {"status": "ERROR - oidc provider down"})
@@ -56,7 +57,7 @@ def test_a_server_starts_while_its_provider_is_down(api_of: Callable[..., Api], 
     api = api_of(mortal, Pace(pause=0.0))
 
     answer = api.get("models/", headers=bearer(token))
-    assert (answer.status_code, answer.json) == (503, DOWN)
+    assert (answer.status_code, (answer.json or {})["detail"]) == (503, DOWN)
 
     mortal.start()
     assert api.get("models/", headers=bearer(mortal.token())).status_code == 200
@@ -67,4 +68,4 @@ def test_another_provider_at_the_address_is_not_taken(api_of: Callable[..., Api]
 
     answer = api.get("models/", headers=bearer(issuing.token()))
 
-    assert (answer.status_code, answer.json) == (503, DOWN)
+    assert (answer.status_code, (answer.json or {})["detail"]) == (503, DOWN)

@@ -32,6 +32,12 @@ class Refusal(Answer):
     detail = text()
 
 
+class Outage(Refusal):
+    """What does not answer."""
+
+    request_id = text("By which the log of the server knows this request")
+
+
 class TokenRefusal(Refusal):
     """Why a token, or whoever wants one, is refused."""
 
