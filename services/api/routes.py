@@ -23,6 +23,7 @@ from services.api.views import (
     exposure_runs,
     model_settings,
     models,
+    oidc,
     portfolio_files,
     portfolio_links,
     portfolios,
@@ -80,6 +81,10 @@ UNVERSIONED = (
     Route("refresh_token/", {"POST": tokens.refresh_tokens}, Access.EVERYBODY),
     # It asks for an administrator itself, unless a setting opens it.
     Route("analysis-status/", {"POST": analysis_status.post_status}, Access.EVERYBODY),
+    Route("oidc/authorize/", {"GET": oidc.authorize}, Access.EVERYBODY),
+    Route("oidc/callback/", {"GET": oidc.end_login, "POST": oidc.redeem_code}, Access.EVERYBODY, action="log in"),
+    Route("oidc/session_token/", {"POST": oidc.redeem_session_token}, Access.EVERYBODY, action="log in"),
+    Route("oidc/logout/", {"GET": oidc.log_out}, Access.EVERYBODY),
     Route("revoke_token/", {"POST": tokens.revoke_token}, Access.EVERYBODY, action="revoke tokens"),
 )
 

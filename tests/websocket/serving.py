@@ -6,12 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from services.api.oidc.provider import Provider, open_provider
 from services.api.websocket.server import WebsocketServer
 from services.api.websocket.settings import WebsocketSettings
 from shared.database.engine import open_engine
@@ -41,8 +42,16 @@ class Serving:
 @asynccontextmanager
 async def serving(settings: WebsocketSettings, token: str) -> AsyncIterator[Serving]:
     """Serve while inside."""
+    with ExitStack() as resources:
+        provider = open_provider(settings.auth.oidc, resources)
+        async with _serving(settings, token, provider) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _serving(settings: WebsocketSettings, token: str, provider: Provider | None) -> AsyncIterator[Serving]:
     engine = open_engine(settings.database, name="websocket", pool_size=4)
-    server, stopping = WebsocketServer(engine, settings), asyncio.Event()
+    server, stopping = WebsocketServer(engine, settings, provider), asyncio.Event()
     running = asyncio.create_task(server.run(stopping))
     try:
         await until(lambda: running.done() or (server.port is not None and server.problem() is None), "it serves")

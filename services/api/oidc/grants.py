@@ -42,10 +42,10 @@ class Client:
 
 def ask_for_tokens(wire: Wire, metadata: Metadata, client: Client, form: Mapping[str, str]) -> Tokens:
     """Raises GrantRefused, ProviderDown."""
-    if metadata.takes_basic:
-        answer = wire.post(metadata.token, form, {"Authorization": _basic(client)})
-    else:
+    if metadata.takes_form:
         answer = wire.post(metadata.token, {**form, "client_id": client.name, "client_secret": client.secret}, {})
+    else:
+        answer = wire.post(metadata.token, form, {"Authorization": _basic(client)})
     if answer.status in _REFUSALS:
         raise GrantRefused(str(answer.body.get("error", "")))
     if answer.status != 200:

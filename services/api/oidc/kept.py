@@ -24,6 +24,8 @@ class Pace:
     """So long it is used while it cannot be fetched again."""
     pause: float = 5.0
     """The least time between two fetches, whoever asks: many bad tokens are not many requests."""
+    patience: float = 3.0
+    """How long one waits for what another one fetches."""
 
 
 class Kept(Generic[T]):
@@ -59,10 +61,15 @@ class Kept(Generic[T]):
 
         `old` lacked something: if there is a newer one already, that is it.
         """
-        with self._lock:
+        # Who waits for a provider that hangs does so for a moment, not in a row.
+        if not self._lock.acquire(timeout=self._pace.patience):
+            raise ProviderDown("it has not answered another request yet")
+        try:
             if self._value is not None and old is not None and self._value is not old:
                 return self._value
             return self._renewed()
+        finally:
+            self._lock.release()
 
     def _renewed(self) -> T:
         now = self._clock()
@@ -71,13 +78,14 @@ class Kept(Generic[T]):
                 raise ProviderDown(self._failure)
             if self._value is not None:
                 return self._value
-        self._tried_at = now
         try:
             self._value = self._fetch()
         except ProviderDown as error:
             log.warning("The provider does not answer", extra={"reason": error.reason})
             self._failure = error.reason
             raise
+        finally:
+            self._tried_at = self._clock()
         self._fetched_at, self._failure = now, None
         return self._value
 

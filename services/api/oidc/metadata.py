@@ -24,8 +24,11 @@ class Metadata:
     userinfo: str | None
     authorization: str | None
     end_session: str | None
-    takes_basic: bool
-    """Whether a client says who it is by Basic credentials; else by fields of the form."""
+    takes_form: bool
+    """Whether a client may say who it is by fields of the form; else by Basic credentials, which every provider takes.
+
+    Providers do not agree on how a secret with special characters is written in the latter.
+    """
     scopes: tuple[str, ...]
 
     def scope(self, *more: str) -> str:
@@ -54,7 +57,7 @@ def read_metadata(document: Mapping[str, Any], settings: OidcSettings) -> Metada
         userinfo=own("userinfo_endpoint") if document.get("userinfo_endpoint") else None,
         authorization=_optional(document, "authorization_endpoint"),
         end_session=_optional(document, "end_session_endpoint"),
-        takes_basic=not methods or "client_secret_basic" in methods,
+        takes_form="client_secret_post" in methods,
         scopes=_texts(document, "scopes_supported"),
     )
 

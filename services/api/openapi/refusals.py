@@ -8,7 +8,7 @@ from marshmallow import Schema
 from services.api.openapi.components import Components
 from services.api.openapi.operations import ANYTHING, Operation, Properties
 from services.api.routes import Access, Route
-from services.api.schemas.answers.server import Outage, Refusal, TokenRefusal
+from services.api.schemas.answers.server import LoginRefusal, Outage, Refusal, TokenRefusal
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Refused:
 
 REFUSALS = {
     400: Refused("BadRequest", "What is wrong: texts by field, a list of texts, or `detail`.", ANYTHING),
-    401: Refused("BadToken", "Wrong credentials, or a token that is not good.", TokenRefusal),
+    401: Refused("BadToken", "Wrong credentials, or a token that is not good.", LoginRefusal),
     403: Refused("Forbidden", "No credentials, bad ones, or not allowed.", TokenRefusal),
     404: Refused("NotFound", "There is no such object, or not for this account."),
     406: Refused("NotAcceptable", "The client does not take JSON."),
@@ -38,10 +38,11 @@ _TEXTS = {
     201: "It is made.",
     204: "It is done, and there is nothing to say.",
     206: "The part that is asked for.",
+    302: "The browser goes on elsewhere.",
     304: "The client has it already.",
     503: "Something does not answer.",
 }
-_EMPTY = (204, 304)
+_EMPTY = (204, 302, 304)
 
 
 def refusals_of(route: Route, operation: Operation) -> set[int]:

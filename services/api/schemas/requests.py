@@ -137,6 +137,19 @@ class LogInBody(Schema):
     client_secret = Text()
 
 
+class CodeBody(Schema):
+    """The code of a login at the provider, and the address that it was sent to."""
+
+    code = Text()
+    redirect_uri = Text()
+
+
+class SessionTokenBody(Schema):
+    """What a login has handed over."""
+
+    session_token = Text()
+
+
 class RevocationBody(Schema):
     """Which tokens of the account are good no more: the one of the header, or all."""
 

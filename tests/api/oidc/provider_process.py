@@ -92,6 +92,7 @@ def discovery() -> dict[str, Any]:
         "userinfo_endpoint": f"{issuer}/userinfo",
         "end_session_endpoint": f"{issuer}/logout",
         "jwks_uri": f"{issuer}/keys",
+        "token_endpoint_auth_methods_supported": FORM_AND_BASIC,
         "scopes_supported": ["openid", "profile", "offline_access"],
     }
 

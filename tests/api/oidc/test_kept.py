@@ -17,10 +17,12 @@ class Fetched:
         self._answers = iter(answers)
         self.count = 0
         self.now = 1000.0
+        self.lasts = 0.0
         self.kept = Kept(self._fetch, PACE, lambda: self.now)
 
     def _fetch(self) -> str:
         self.count += 1
+        self.now += self.lasts
         answer = next(self._answers)
         if answer is None:
             raise ProviderDown("no answer")
@@ -64,3 +66,14 @@ def test_nobody_makes_it_be_fetched_more_often_than_the_pause() -> None:
             fetched.after(0.01).renew("b")
     assert fetched.count == 3
     assert fetched.after(5).renew("b") == "c"
+
+
+def test_a_provider_that_hangs_is_asked_by_one_after_a_pause_and_not_in_a_row() -> None:
+    fetched = Fetched([None, None])
+    fetched.lasts = 8.0
+
+    for _ in range(10):
+        with pytest.raises(ProviderDown):
+            fetched.kept.get()
+
+    assert fetched.count == 1

@@ -1,10 +1,10 @@
 """Health, tokens, queues, audit."""
 
-from services.api.openapi.operations import Body, Operation, Shape, json_of, listed
+from services.api.openapi.operations import Body, Operation, Parameter, Shape, json_of, listed
 from services.api.openapi.parameters import filters
 from services.api.openapi.tables.crud import Operations
 from services.api.schemas.answers import server as answers
-from services.api.schemas.requests import LogInBody, ReportBody, RevocationBody
+from services.api.schemas.requests import CodeBody, LogInBody, ReportBody, RevocationBody, SessionTokenBody
 from services.api.views import audit
 
 _FORM = ("application/json", "application/x-www-form-urlencoded")
@@ -19,6 +19,15 @@ SERVER: dict[str, Operations] = {
     },
     "refresh_token/": {"POST": Operation(Shape(answers.AccessToken), refusals=(400, 401))},
     "revoke_token/": {"POST": Operation(None, json_of(RevocationBody, required=False), status=(204,), refusals=(401,))},
+    "oidc/authorize/": {"GET": Operation(status=(302,), parameters=(Parameter("next"),), refusals=(400,))},
+    "oidc/callback/": {
+        "GET": Operation(status=(302,), parameters=(Parameter("code"), Parameter("state")), refusals=(400, 401)),
+        "POST": Operation(Shape(answers.LoginTokens), json_of(CodeBody, media=_FORM), refusals=(401,)),
+    },
+    "oidc/session_token/": {
+        "POST": Operation(Shape(answers.LoginTokens), json_of(SessionTokenBody, media=_FORM), refusals=(401,))
+    },
+    "oidc/logout/": {"GET": Operation(status=(302,), parameters=(Parameter("id_token_hint"),), refusals=(400,))},
     "analysis-status/": {
         "POST": Operation(Shape(answers.Counted), Body(Shape(ReportBody), media=_FORM), refusals=(403, 429))
     },

@@ -64,6 +64,14 @@ class PerilCodes(Answer):
     peril_groups = fields.Dict(values=fields.Nested(PerilGroup), required=True)
 
 
+class LoginRefusal(Answer):
+    """Why a login is refused; the reference writes some with a capital."""
+
+    detail = fields.String()
+    capital_detail = fields.String(data_key="Detail")
+    code = fields.String()
+
+
 class ServerInfo(Answer):
     """What this server is."""
 
@@ -79,6 +87,12 @@ class AccessToken(Answer):
     refresh_token = text()
     token_type = text(only=("Bearer",))
     expires_in = number("Of the access token")
+
+
+class LoginTokens(AccessToken):
+    """Tokens of a login at the provider."""
+
+    id_token = text()
 
 
 class Counted(Answer):
