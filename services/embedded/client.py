@@ -10,6 +10,7 @@ import requests
 
 from services.embedded.environment import Login
 from services.embedded.errors import EmbeddedError
+from services.embedded.provider_login import ClientCredentials
 
 _TYPES = {".csv": "text/csv", ".parquet": "application/octet-stream", ".pq": "application/octet-stream"}
 _TYPES |= {".gz": "application/gzip", ".zip": "application/zip", ".bz2": "application/x-bzip2"}
@@ -31,7 +32,9 @@ class ApiClient:
         self._url = url.rstrip("/") + "/"
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.auth = (login.username, login.password)
+        self._session.auth = (
+            ClientCredentials(self._url, login) if login.by_provider else (login.username, login.password)
+        )
 
     def get(self, path: str, **params: str) -> Any:
         """JSON of a resource."""

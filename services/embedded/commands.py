@@ -70,7 +70,7 @@ def up(
     with starting as platform:
         console.print(f"[bold]Lossline is up.[/]  API: {platform.url}  (also {platform.url}api/)")
         console.print(f"Queue status: {platform.websocket_url}ws/v2/queue-status/")
-        console.print(f"Log in as {platform.login.username} / {platform.login.password}; Ctrl-C stops everything.")
+        console.print(f"{platform.login}; Ctrl-C stops everything.")
         for fleet in fleets:
             console.print(f"{fleet}, as work comes" if scale else str(fleet))
         console.print(f"Logs: {layout.logs}", soft_wrap=True)

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import make_url
 
+from services.embedded.errors import EmbeddedError
 from services.embedded.models import ModelDirectory
 from shared.core.plan import RunMode
+from shared.settings import Options
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "NO_PROXY")
 """What services get of the environment of the command; OASIS_* of users reach model code too."""
@@ -35,7 +38,29 @@ class Login:
     """The administrator of the embedded default. It listens on this machine only."""
 
     username: str = "admin"
-    password: str = "password"  # noqa: S105 - the default of the reference, for localhost only
+    password: str = field(default="password", repr=False)  # the default of the reference, for localhost only
+    by_provider: bool = False
+    """Whether these are id and secret of a client at an OpenID Connect provider."""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """The client that the environment names, where it names a provider too. Raises EmbeddedError."""
+        options = Options("SERVER", environ)
+        if options.text("API_AUTH_TYPE", "simple").strip().lower() in ("simple", "disabled"):
+            return cls()
+        name, secret = options.get("SERVICE_USERNAME_OR_ID"), options.secret("SERVICE_PASSWORD_OR_SECRET")
+        if not name or not secret:
+            raise EmbeddedError(
+                "With an OpenID Connect provider the command logs in as a client of it: "
+                "set OASIS_SERVICE_USERNAME_OR_ID and OASIS_SERVICE_PASSWORD_OR_SECRET."
+            )
+        return cls(name, secret, by_provider=True)
+
+    def __str__(self) -> str:
+        """How users log in."""
+        if self.by_provider:
+            return "Log in with tokens of the OpenID Connect provider"
+        return f"Log in as {self.username} / {self.password}"
 
 
 @dataclass(frozen=True)

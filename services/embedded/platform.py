@@ -63,7 +63,7 @@ class Platform:
     port: int
     kernel_cache: Path
     said: Callable[[str], None]
-    login: Login = field(default_factory=Login)
+    login: Login = field(default_factory=lambda: Login.of(os.environ))
     websocket_port: int = field(default_factory=free_port)
     scale: bool = False
     """Whether workers follow the work, started by a worker controller."""

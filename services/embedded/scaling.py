@@ -62,6 +62,7 @@ def controller_environment(
         "OASIS_WEBSOCKET_PORT": str(websocket_port),
         "OASIS_SERVICE_USERNAME_OR_ID": surroundings.login.username,
         "OASIS_SERVICE_PASSWORD_OR_SECRET": surroundings.login.password,
+        "OASIS_USE_OIDC": "True" if surroundings.login.by_provider else "",
         "OASIS_WORKER_CONTROLLER_MODELS_FILE": str(models_file(layout)),
         "OASIS_WORKER_CONTROLLER_STATE": str(layout.run / "fleet"),
         "OASIS_WORKER_CONTROLLER_LOGS": str(layout.logs),

@@ -11,6 +11,8 @@ from services.api.oidc.metadata import Metadata
 from services.api.oidc.wire import Wire
 
 _REFUSALS = (400, 401, 403)
+_UNTOLD = 60.0
+"""Seconds that a token is taken to live where the provider does not say."""
 
 
 class GrantRefused(Exception):
@@ -60,7 +62,7 @@ def _basic(client: Client) -> str:
 
 def _tokens(body: Mapping[str, Any]) -> Tokens:
     try:
-        access, lifetime = body["access_token"], float(body.get("expires_in", 0))
+        access, lifetime = body["access_token"], float(body.get("expires_in") or _UNTOLD)
     except (KeyError, TypeError, ValueError) as error:
         raise ProviderDown(f"the answer to a grant is not as agreed: {error!r}") from error
     texts = (access, body.get("refresh_token") or "", body.get("id_token") or "")
