@@ -173,6 +173,11 @@ def refuse_known_secrets(host: str, auth: AuthSettings) -> None:
             f"The signing key is a well-known one and the API would listen on {host}: "
             "set OASIS_SERVER_SECRET_KEY to a random text."
         )
+    if auth.oidc is not None and auth.oidc.secret in KNOWN_SECRETS:
+        raise InsecureSettings(
+            f"The secret of the client is a well-known one and the API would listen on {host}: "
+            "give client and OASIS_SERVER_OIDC_CLIENT_SECRET another one."
+        )
     if auth.administrator and auth.administrator.password in KNOWN_SECRETS:
         raise InsecureSettings(
             f"The administrator's password is a well-known one and the API would listen on {host}: "

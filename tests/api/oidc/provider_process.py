@@ -121,7 +121,7 @@ def userinfo() -> Any:
     user = USERS.get(claims["sub"])
     if user is None:
         return {"error": "insufficient_scope"}, 403
-    return {"sub": claims["sub"], "groups": list(user.groups), "preferred_username": user.name}
+    return {"sub": user.says or user.sub, "groups": list(user.groups), "preferred_username": user.name}
 
 
 @app.post("/sign")

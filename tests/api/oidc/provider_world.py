@@ -13,6 +13,8 @@ class User:
     sub: str
     name: str
     groups: tuple[str, ...] = ()
+    says: str = ""
+    """Whom userinfo takes it for, where that is somebody else."""
 
     def get_user_id(self) -> str:
         return self.sub
@@ -92,7 +94,7 @@ USERS = {
         User("sub-ada", "ada", ("/admin",)),
         User("sub-bo", "bo", ("/team-a", "/deep/er")),
         User("sub-cy", "cy", ("/team-b",)),
-        User("ada", "ada", ("/admin",)),
+        User("sub-liar", "liar", ("/admin",), says="sub-ada"),
     )
 }
 CLIENTS = {

@@ -140,3 +140,30 @@ def test_without_a_provider_there_is_no_such_login(api: Api) -> None:
 
     assert [answer.status_code for answer in asked] == [400] * 5
     assert asked[0].json == ["OIDC login flow is disabled on this server for api auth_type simple."]
+
+
+@pytest.mark.parametrize(
+    "value", ["\0", "\ud800", "x" * 10_000, "a\r\nSet-Cookie: b=c", "ｅｖｉｌ", "%00", "../..", "'"]
+)
+def test_values_that_are_meant_to_break_something_are_refused(oidc_api: Api, value: str) -> None:
+    sent = value.encode("utf-8", "surrogatepass")
+    asked = [
+        oidc_api.get("/oidc/authorize/", query_string={"next": sent}),
+        oidc_api.get("/oidc/callback/", query_string={"code": sent, "state": sent}),
+        oidc_api.post("/oidc/callback/", {"code": value, "redirect_uri": value}),
+        oidc_api.post("/oidc/session_token/", {"session_token": value}),
+        oidc_api.post("/access_token/", {"client_id": value, "client_secret": value}),
+        oidc_api.post("/access_token/", {"client_id": "oasis-service", "client_secret": value}),
+    ]
+
+    assert all(400 <= answer.status_code < 500 for answer in asked), [answer.text for answer in asked]
+    assert oidc_api.get("/oidc/logout/", query_string={"id_token_hint": sent}).headers.get("Set-Cookie") is None
+
+
+@pytest.mark.parametrize(
+    "body", [[], 7, "a", {"code": 7}, {"session_token": {}}, {"client_id": [], "client_secret": 7}]
+)
+def test_bodies_of_other_shapes_are_refused(oidc_api: Api, body: object) -> None:
+    paths = ("/oidc/callback/", "/oidc/session_token/", "/access_token/")
+
+    assert all(400 <= oidc_api.post(path, body).status_code < 500 for path in paths)

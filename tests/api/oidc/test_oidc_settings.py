@@ -5,7 +5,7 @@ import pytest
 from services.api.oidc.addresses import issuer_of
 from services.api.oidc.metadata import BadMetadata, read_metadata
 from services.api.oidc.settings import OidcSettings
-from services.api.settings import ApiSettings
+from services.api.settings import ApiSettings, InsecureSettings
 from shared.settings import BadSetting
 
 REALM = "https://login.example/auth/realms/oasis"
@@ -82,6 +82,14 @@ def test_other_providers_go_by_the_names_that_are_allowed() -> None:
 def test_settings_that_cannot_be_used_are_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(BadSetting, match=f"OASIS_SERVER_{name}"):
         oidc_of(**{f"OASIS_SERVER_{name}": value})
+
+
+def test_a_client_with_a_secret_that_everybody_knows_is_refused_where_others_reach_the_api() -> None:
+    known = {**ENVIRON, "OASIS_SERVER_OIDC_CLIENT_SECRET": "changeme"}
+
+    assert ApiSettings.from_environ(known).auth.oidc is not None
+    with pytest.raises(InsecureSettings, match="OASIS_SERVER_OIDC_CLIENT_SECRET"):
+        ApiSettings.from_environ({**known, "OASIS_API_HOST": "0.0.0.0"})  # noqa: S104
 
 
 def test_the_server_asks_where_it_reaches_the_provider_and_browsers_where_they_do() -> None:

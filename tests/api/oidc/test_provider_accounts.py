@@ -71,6 +71,7 @@ def test_groups_that_the_token_leaves_out_are_asked_for(oidc_api: Api, issuing: 
 
     assert bo.create("portfolios/", {"name": "a"})["groups"] == ["deep/er", "team-a"]
     assert Person(oidc_api, issuing.token(groups=None, sub="unheard-of")).get("portfolios/").json == []
+    assert Person(oidc_api, issuing.token(groups=None, sub="sub-liar")).get("portfolios/").status_code == 403
 
 
 def test_a_closed_account_opens_nothing(
