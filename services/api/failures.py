@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
 from werkzeug.exceptions import NotFound as UnknownPath
 
-from services.api.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
+from services.api.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, ProviderDown, TooLarge, Unavailable
 from services.api.http import json_answer
 from services.api.request_ids import request_id
 from shared.object_store import ObjectNotFound, ObjectStoreError
@@ -23,6 +23,7 @@ _UNKNOWN_PATH = "<!doctype html>\n<html lang=en>\n<title>Not Found</title>\n<h1>
 def answer_failures(app: Flask) -> None:
     """Register one handler for each kind of failure."""
     app.register_error_handler(ApiError, _refused)
+    app.register_error_handler(ProviderDown, _provider_down)
     app.register_error_handler(UnknownPath, _unknown_path)
     app.register_error_handler(UnknownMethod, _unknown_method)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
@@ -34,6 +35,11 @@ def answer_failures(app: Flask) -> None:
     app.register_error_handler(PoolTimeout, _unavailable)
     app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(Exception, _bug)
+
+
+def _provider_down(error: ProviderDown) -> Response:
+    log.error("the provider does not answer", extra={"reason": error.reason, "path": request.path})
+    return _refused(error)
 
 
 def _refused(error: ApiError) -> Response:

@@ -28,7 +28,7 @@ class User(Table):
     """The OpenID Connect provider that vouches for it, and what the provider calls it."""
     subject: Mapped[str | None] = mapped_column(String(255))
     claims_at: Mapped[Moment | None]
-    """When the token was issued that last told what the account may do and its groups."""
+    """When the provider said what the account may do and its groups, in a token or later."""
     created: Mapped[Created]
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
 

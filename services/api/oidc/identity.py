@@ -24,7 +24,8 @@ class Identity:
     username: str
     is_service: bool
     groups: frozenset[str]
-    issued: datetime
+    as_of: datetime
+    """When the provider said so."""
     expires: datetime
     digest: str
     """Of what was signed; by it the token is known when it is revoked."""
@@ -41,8 +42,11 @@ class Identity:
         return f"{self.username[: _LONGEST_NAME - len(suffix) - 1]}-{suffix}"
 
 
-def identity_of(token: str, claims: Mapping[str, Any]) -> Identity:
-    """Raises InvalidToken where the claims name nobody that the database can hold."""
+def identity_of(token: str, claims: Mapping[str, Any], as_of: datetime | None = None) -> Identity:
+    """`as_of`: when the claims were told, if that is later than the token.
+
+    Raises InvalidToken where they name nobody that the database can hold.
+    """
     subject = _text(claims.get("sub"), _LONGEST_SUBJECT)
     if subject is None:
         raise InvalidToken(why="its subject is no name")
@@ -55,7 +59,7 @@ def identity_of(token: str, claims: Mapping[str, Any]) -> Identity:
         username=username[:_LONGEST_NAME],
         is_service=is_service,
         groups=_groups(claims.get("groups")),
-        issued=_moment(claims["iat"]),
+        as_of=as_of or _moment(claims["iat"]),
         expires=_moment(claims["exp"]),
         digest=sha256(token.rpartition(".")[0].encode()).hexdigest(),
     )

@@ -23,7 +23,7 @@ def account_for(engine: Engine, session: Session, identity: Identity) -> Account
     row = session.execute(select(User, is_revoked).where(*_is(identity))).one_or_none()
     if row is not None and row[1]:
         raise InvalidToken(REVOKED)
-    if row is not None and row[0].claims_at is not None and row[0].claims_at >= identity.issued:
+    if row is not None and row[0].claims_at is not None and row[0].claims_at >= identity.as_of:
         user, account = row[0], account_of(session, row[0])
     else:
         with Session(engine, expire_on_commit=False) as own, own.begin():
@@ -36,8 +36,8 @@ def account_for(engine: Engine, session: Session, identity: Identity) -> Account
 
 def _bring_up_to_date(session: Session, identity: Identity) -> User:
     user = _stored(session, identity) or _made(session, identity)
-    if user.claims_at is None or user.claims_at < identity.issued:
-        user.claims_at = identity.issued
+    if user.claims_at is None or user.claims_at < identity.as_of:
+        user.claims_at = identity.as_of
         user.is_service = identity.is_service
         user.is_staff = user.is_superuser = identity.is_administrator
         _replace_groups(session, user, identity.groups)

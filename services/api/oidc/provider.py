@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 from jwt import PyJWK
@@ -19,6 +20,9 @@ from services.api.oidc.settings import OidcSettings
 from services.api.oidc.verification import Expected, UnknownKey, choose_key, read_keys, verify
 from services.api.oidc.wire import Wire
 
+More = tuple[Mapping[str, Any], datetime | None]
+"""Claims that userinfo adds to those of a token, and when it did."""
+
 _LONGEST_TOKEN = 16 * 1024
 
 
@@ -32,7 +36,7 @@ class Provider:
         self._wire = Wire()
         self._metadata = Kept(self._fetch_metadata, pace or Pace(), clock)
         self._keys = Kept(self._fetch_keys, pace or Pace(), clock)
-        self._userinfo: Remembered[Mapping[str, Any]] = Remembered(clock)
+        self._userinfo: Remembered[More] = Remembered(clock)
         self._own = Client(settings.client, settings.secret)
 
     @property
@@ -49,9 +53,10 @@ class Provider:
         if len(token) > _LONGEST_TOKEN or not token.isascii():
             raise InvalidToken
         claims = verify(token, self._key_of(token), self._expected())
-        if "groups" not in claims:
-            claims = {**claims, **self._more_of(token, claims)}
-        return identity_of(token, claims)
+        if "groups" in claims:
+            return identity_of(token, claims)
+        more, as_of = self._more_of(token, str(claims["sub"]))
+        return identity_of(token, {**claims, **more}, as_of)
 
     def log_in_client(self, name: str, secret: str) -> Tokens:
         """Tokens for a service. Raises GrantRefused, ProviderDown."""
@@ -85,22 +90,20 @@ class Provider:
         except UnknownKey:
             return choose_key(token, self._keys.renew(keys))
 
-    def _more_of(self, token: str, claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _more_of(self, token: str, subject: str) -> More:
         """What the provider tells of the owner where the token itself does not: the reference always asks so."""
         url = self.metadata.userinfo
-        if url is None:
-            return {}
-        return self._userinfo.of(token, lambda: self._ask_for_more(url, token, str(claims["sub"])))
+        return ({}, None) if url is None else self._userinfo.of(token, lambda: self._ask_for_more(url, token, subject))
 
-    def _ask_for_more(self, url: str, token: str, subject: str) -> Mapping[str, Any]:
+    def _ask_for_more(self, url: str, token: str, subject: str) -> More:
         answer = self._wire.get(url, {"Authorization": f"Bearer {token}"})
         if answer.status == 403:
             # A service's token may lack the scope for it, and then has no groups.
-            return {}
+            return {}, None
         if answer.status != 200 or answer.body.get("sub") != subject:
             raise InvalidToken(why=f"userinfo answers it with status {answer.status}")
         kept = ("groups", "preferred_username", "is_service_account")
-        return {name: answer.body[name] for name in kept if name in answer.body}
+        return {name: answer.body[name] for name in kept if name in answer.body}, datetime.now(UTC)
 
     def _fetch_metadata(self) -> Metadata:
         url = self.settings.endpoint + WELL_KNOWN

@@ -87,7 +87,7 @@ def _refuse_other_kinds(claims: Mapping[str, Any]) -> None:
 
 
 def _refuse_other_audiences(claims: Mapping[str, Any], expected: Expected) -> None:
-    named = claims.get("aud", [])
+    named = claims.get("aud") or []
     audiences = frozenset(str(each) for each in (named if isinstance(named, list) else [named]))
     if audiences & expected.audiences:
         return

@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 from services.api.auth.accounts import Account
 from services.api.auth.authenticate import authenticate
 from services.api.auth.door import Door
-from services.api.errors import ApiError, Forbidden, NotAuthenticated
+from services.api.errors import ApiError, Forbidden, NotAuthenticated, ProviderDown
 from services.api.http import SUB_PATH
 from services.api.oidc.provider import Provider
 from services.api.websocket.settings import WebsocketSettings
@@ -75,7 +75,9 @@ class Admission:
         try:
             await asyncio.to_thread(self._admit, place, _as_http(connection, request))
         except ApiError as error:
-            log.info("A client was refused", extra={"client": connection.remote_address, "status": error.status})
+            reason = error.reason if isinstance(error, ProviderDown) else str(error.body)
+            facts = {"client": connection.remote_address, "status": error.status, "reason": reason}
+            log.info("A client was refused", extra=facts)
             return _answer(connection, HTTPStatus(error.status), error.body)
         except SQLAlchemyError as error:
             log.warning("A client could not be authenticated", extra={"reason": str(error)})

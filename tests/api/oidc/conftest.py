@@ -1,5 +1,6 @@
 """A provider a session, and the application that trusts it."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,9 +26,11 @@ def api_of(api_with: Callable[..., Api]) -> Iterator[Callable[..., Api]]:
     """Make a client, not logged in, of an application that trusts a provider."""
     made: list[Provider] = []
 
-    def make(issuing: RunningProvider, pace: Pace = QUICK, **changes: object) -> Api:
+    def make(
+        issuing: RunningProvider, pace: Pace = QUICK, clock: Callable[[], float] = time.monotonic, **changes: object
+    ) -> Api:
         oidc = issuing.settings(**changes)
-        provider = Provider(oidc, pace)
+        provider = Provider(oidc, pace, clock)
         made.append(provider)
         return api_with(
             auth=AuthSettings(kind=oidc.kind, signing_key="a key of the tests", oidc=oidc), provider=provider

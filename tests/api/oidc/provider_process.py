@@ -5,6 +5,7 @@ Besides what providers do, it signs whatever claims a test wants (`/sign`), and 
 
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -129,6 +130,13 @@ def sign() -> str:
     body = request.get_json()
     algorithm = body["alg"]
     return jwt.encode({"alg": algorithm, **body["header"]}, body["claims"], KEYS.private(algorithm))
+
+
+@app.post("/regroup")
+def regroup() -> str:
+    body = request.get_json()
+    USERS[body["sub"]] = replace(USERS[body["sub"]], groups=tuple(body["groups"]))
+    return ""
 
 
 @app.post("/rotate")

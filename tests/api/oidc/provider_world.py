@@ -94,6 +94,7 @@ USERS = {
         User("sub-ada", "ada", ("/admin",)),
         User("sub-bo", "bo", ("/team-a", "/deep/er")),
         User("sub-cy", "cy", ("/team-b",)),
+        User("sub-dee", "dee", ("/team-a",)),
         User("sub-liar", "liar", ("/admin",), says="sub-ada"),
     )
 }

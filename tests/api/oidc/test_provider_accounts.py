@@ -74,6 +74,22 @@ def test_groups_that_the_token_leaves_out_are_asked_for(oidc_api: Api, issuing: 
     assert Person(oidc_api, issuing.token(groups=None, sub="sub-liar")).get("portfolios/").status_code == 403
 
 
+def test_groups_that_change_at_the_provider_change_here_within_a_minute(
+    api_of: Callable[..., Api], issuing: RunningProvider
+) -> None:
+    now = [0.0]
+    dee = Person(api_of(issuing, clock=lambda: now[0]), issuing.token(groups=None, sub="sub-dee"))
+    portfolio = dee.create("portfolios/", {"name": "a"})
+    assert portfolio["groups"] == ["team-a"]
+
+    issuing.ask("regroup", {"sub": "sub-dee", "groups": ["team-b"]})
+
+    assert dee.get(f"portfolios/{portfolio['id']}/").status_code == 200
+    now[0] += 60.0
+    assert dee.get(f"portfolios/{portfolio['id']}/").status_code == 404
+    assert dee.create("portfolios/", {"name": "a"})["groups"] == ["team-b"]
+
+
 def test_a_closed_account_opens_nothing(
     oidc_api: Api, issuing: RunningProvider, session: Session, api_of: Callable[..., Api]
 ) -> None:
