@@ -17,7 +17,8 @@ from shared.database.resources import RevokedToken, User
 def account_for(engine: Engine, session: Session, identity: Identity) -> Account:
     """The account. Raises InvalidToken where the token is revoked, NotAuthenticated where the account is closed.
 
-    What has changed is committed by a transaction of its own: the request may be one that only reads.
+    What has changed is committed by a transaction of its own: the request may be one that only reads. That of the
+    session is ended before, so that what follows sees the account, and nobody holds two connections.
     """
     is_revoked = exists().where(RevokedToken.jti == identity.digest)
     row = session.execute(select(User, is_revoked).where(*_is(identity))).one_or_none()
@@ -26,6 +27,7 @@ def account_for(engine: Engine, session: Session, identity: Identity) -> Account
     if row is not None and row[0].claims_at is not None and row[0].claims_at >= identity.as_of:
         user, account = row[0], account_of(session, row[0])
     else:
+        session.commit()
         with Session(engine, expire_on_commit=False) as own, own.begin():
             user = _bring_up_to_date(own, identity)
             account = account_of(own, user)
