@@ -10,6 +10,7 @@ from flask import Response
 from services.api.call import Call
 from services.api.errors import OutOfRange
 from services.api.http import empty_answer
+from services.api.presigned_downloads import store_redirect
 from services.api.ranges import etag_of, is_known, wanted_part
 from shared.database.resources import File
 
@@ -36,13 +37,16 @@ def blocks_of(stream: BinaryIO) -> Blocks:
 
 
 def file_answer(call: Call, file: File) -> Response:
-    """A stored file, or the part that is wanted, with its own type and name.
+    """A stored file, or the part that is wanted, with its own type and name; or where the store has it.
 
-    Raises ObjectNotFound where its object is gone, OutOfRange.
+    Raises ObjectNotFound where its object is gone, OutOfRange, BadRequest.
     """
     request, etag = call.request, etag_of(file.key)
     if is_known(request.if_none_match, etag):
         return _with_etag(empty_answer(304), etag)
+    redirect = store_redirect(call, file, disposition(file.filename))
+    if redirect is not None:
+        return redirect
     part = wanted_part(request.range, request.if_range, etag, file.size)
     if part is None:
         raise OutOfRange(file.size)

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from services.api.call import Call
 from services.api.errors import BadRequest
 from shared.database.resources import File
-from shared.object_store.port import COPY_BYTES
+from shared.object_store.port import COPY_BYTES, ObjectInfo
 
 _EXTENSION = re.compile(r"(\.tar)?\.[a-z0-9]{1,16}$", re.IGNORECASE)
 
@@ -52,11 +52,20 @@ def copy_file(call: Call, file_id: int | None) -> int | None:
     file = find_file(call, file_id)
     if file is None:
         return None
-    key = new_key(file.filename)
-    call.note_put(key)
-    call.store.copy(file.key, key)
-    copied = File(key=key, filename=file.filename, content_type=file.content_type, size=file.size, rows=file.rows)
-    return _add(call, copied).id
+    info = copy_object(call, file.key, file.filename)
+    return adopt_copy(call, info, file.filename, file.content_type, file.rows).id
+
+
+def copy_object(call: Call, key: str, filename: str) -> ObjectInfo:
+    """Copy an object for a file of this name; `adopt_copy` makes its row. Raises ObjectNotFound."""
+    target = new_key(filename)
+    call.note_put(target)
+    return call.store.copy(key, target)
+
+
+def adopt_copy(call: Call, info: ObjectInfo, filename: str, content_type: str, rows: int | None) -> File:
+    """The row of an object that was copied."""
+    return _add(call, File(key=info.key, filename=filename, content_type=content_type, size=info.size, rows=rows))
 
 
 def find_file(call: Call, file_id: int | None) -> File | None:

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from flask import Response
 
 from services.api.serialize.analyses import STORED_FIELDS, TRACEBACK_FIELDS
+from services.api.serialize.portfolios import EXPOSURE_FIELDS
 from services.api.views import (
     analyses,
     analysis_files,
@@ -27,6 +28,7 @@ from services.api.views import (
     portfolio_files,
     portfolio_links,
     portfolios,
+    presigned_uploads,
     queues,
     run_history,
     runs,
@@ -145,6 +147,17 @@ _STORAGE_LINKS = {"GET": portfolio_links.get_storage_links, "POST": portfolio_li
 _VALIDATION = {"GET": exposure_runs.get_validation, "POST": exposure_runs.post_validation}
 _EXPOSURE_RUN = {"GET": exposure_runs.get_exposure_run, "POST": exposure_runs.post_exposure_run}
 _EXPOSURE_TRANSFORM = {"POST": exposure_runs.post_exposure_transform}
+
+
+def _exposure_file(field: str) -> list[Route]:
+    path = f"portfolios/<pk>/{field}/"
+    return [
+        Route(path, portfolio_files.exposure_file(field)),
+        Route(f"{path}presigned/", {"POST": presigned_uploads.begin_upload(field)}, versions=V2),
+        Route(f"{path}presigned/<upload>/", {"POST": presigned_uploads.complete_upload(field)}, versions=V2),
+    ]
+
+
 _PORTFOLIOS = (
     *_crud(
         "portfolios/",
@@ -161,10 +174,7 @@ _PORTFOLIOS = (
     Route("portfolios/<pk>/exposure_run/", _EXPOSURE_RUN, versions=V2),
     Route("portfolios/<pk>/exposure_transform/", _EXPOSURE_TRANSFORM, versions=V2),
     Route("portfolios/<pk>/errors_file/", {"GET": portfolio_files.get_errors}, versions=V2),
-    Route("portfolios/<pk>/location_file/", portfolio_files.exposure_file("location_file")),
-    Route("portfolios/<pk>/accounts_file/", portfolio_files.exposure_file("accounts_file")),
-    Route("portfolios/<pk>/reinsurance_info_file/", portfolio_files.exposure_file("reinsurance_info_file")),
-    Route("portfolios/<pk>/reinsurance_scope_file/", portfolio_files.exposure_file("reinsurance_scope_file")),
+    *(route for field in EXPOSURE_FIELDS for route in _exposure_file(field)),
     Route("portfolios/<pk>/currency_conversion_json/", _CURRENCY_CONVERSION),
     Route("portfolios/<pk>/reporting_currency/", _REPORTING_CURRENCY),
 )

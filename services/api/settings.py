@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from services.api.auth.limits import LoginLimits
 from services.api.oidc.settings import OidcSettings, auth_kind, read_oidc
+from services.api.presigned_settings import PresignedSettings
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url, database_url
 
@@ -77,6 +78,7 @@ class ApiSettings:
     restrict_system_logs: bool = False
     analysis_status_open: bool = False
     """Whether workers of somebody else may tell of progress without credentials."""
+    presigned: PresignedSettings = field(default_factory=PresignedSettings)
     disable_v2: bool = False
     oed_version: str | None = None
     log_level: str = "INFO"
@@ -103,6 +105,7 @@ class ApiSettings:
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
+            presigned=PresignedSettings.from_options(options),
             disable_v2=options.flag("DISABLE_V2_API", default=False),
             oed_version=options.get("OED_SCHEMA_INFO"),
             log_level=options.text("LOG_LEVEL", cls.log_level).upper(),

@@ -68,8 +68,8 @@ def uploaded_file(call: Call, allowed: tuple[str, ...]) -> Upload:
         raise _refused("The submitted file is empty.")
     if limit and size > limit:
         raise TooLarge(limit)
-    _refuse(type_problem(upload.content_type, upload.filename, allowed))
-    _check_content(upload, allowed, call.dependencies.settings.json_limit)
+    check_type(upload.filename, upload.content_type, allowed)
+    check_content(upload, allowed, call.dependencies.settings.json_limit)
     return upload
 
 
@@ -98,7 +98,7 @@ def uploaded_source(call: Call, name: str) -> Upload:
 
 def take_in(call: Call, upload: Upload, *, counted: bool = False) -> File:
     """Store an upload; `counted` files know how many rows they have, where they can be read."""
-    return store_file(call, upload.stream, upload.filename, upload.content_type, _rows(upload) if counted else None)
+    return store_file(call, upload.stream, upload.filename, upload.content_type, rows_of(upload) if counted else None)
 
 
 def uploaded(file: File, groups: Sequence[str], *, exposure: bool = False) -> dict[str, Any]:
@@ -120,7 +120,8 @@ def _upload_of(part: FileStorage) -> Upload:
     return Upload(cast("BinaryIO", part.stream), filename, type_of(part.mimetype, filename))
 
 
-def _rows(upload: Upload) -> int | None:
+def rows_of(upload: Upload) -> int | None:
+    """How many rows the file has; None where they cannot be counted."""
     try:
         return count_rows(upload.stream, reading_name(upload.filename, upload.content_type))
     except UnreadableRows:
@@ -128,7 +129,13 @@ def _rows(upload: Upload) -> int | None:
         return None
 
 
-def _check_content(upload: Upload, allowed: tuple[str, ...], largest_json: int) -> None:
+def check_type(filename: str, content_type: str, allowed: tuple[str, ...]) -> None:
+    """Raises BadRequest for a type that is not taken, or not the one that the name says."""
+    _refuse(type_problem(content_type, filename, allowed))
+
+
+def check_content(upload: Upload, allowed: tuple[str, ...], largest_json: int) -> None:
+    """Raises BadRequest for a file that is not what it is said to be."""
     _refuse(content_problem(upload.stream, extension_of(upload.filename), upload.content_type))
     if allowed == EXPOSURE_TYPES:
         _refuse(exposure_problem(upload.stream, upload.content_type))

@@ -9,6 +9,7 @@ from shared.object_store.errors import (
     ObjectStoreUnavailable,
 )
 from shared.object_store.port import ObjectInfo, ObjectStore
+from shared.object_store.presigned import Presigner, UploadForm
 from shared.object_store.settings import DirectorySettings, ObjectStoreSettings, S3Settings
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "ObjectStoreError",
     "ObjectStoreSettings",
     "ObjectStoreUnavailable",
+    "Presigner",
     "S3Settings",
+    "UploadForm",
     "open_object_store",
 ]
 

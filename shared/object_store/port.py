@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 from shared.object_store.errors import ObjectNotFound
 from shared.object_store.files import replacing
+from shared.object_store.presigned import Presigner
 
 COPY_BYTES = 1024 * 1024
 
@@ -84,6 +85,11 @@ class ObjectStore(AbstractContextManager["ObjectStore"], ABC):
     @abstractmethod
     def check(self) -> None:
         """Return if the store can be used now, quickly. Else raise with a sentence that says what to do."""
+
+    @property
+    def presigner(self) -> Presigner | None:
+        """What signs requests of clients straight to this store; None where clients cannot reach it."""
+        return None
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under this key."""

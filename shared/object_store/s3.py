@@ -28,8 +28,9 @@ from shared.object_store.errors import (
 )
 from shared.object_store.keys import is_key, validate_key, validate_prefix
 from shared.object_store.port import ObjectInfo, ObjectStore, check_range
-from shared.object_store.s3_client import build_client, build_probe, build_provider
+from shared.object_store.s3_client import build_client, build_probe, build_provider, build_signer
 from shared.object_store.s3_errors import DENIED_CODES, mapped
+from shared.object_store.s3_presigner import S3Presigner
 from shared.object_store.s3_streams import CountingReader, ResponseReader, remaining
 from shared.object_store.settings import S3Settings
 
@@ -51,6 +52,8 @@ class S3Store(ObjectStore):
         provider = build_provider(settings)
         self._minio, self._connections = build_client(settings, provider)
         self._probe, self._probe_connections = build_probe(settings, provider)
+        signer, seen = build_signer(settings, provider), settings.external_endpoint_url or settings.endpoint_url
+        self._presigner = S3Presigner(signer, seen, self._bucket, self._name)
         self._lock = Lock()
         self._bucket_is_there = not settings.auto_create_bucket
 
@@ -131,6 +134,10 @@ class S3Store(ObjectStore):
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return self._list(validate_prefix(prefix))
+
+    @property
+    def presigner(self) -> S3Presigner:
+        return self._presigner
 
     def check(self) -> None:
         """Ask for the bucket, with the rights that listing needs; creates it if the settings say so."""

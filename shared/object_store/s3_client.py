@@ -15,6 +15,7 @@ from shared.object_store.settings import S3Settings
 
 _CONNECTIONS = 16  # kept open; more threads than that get connections of their own
 _BACKOFF = 0.2  # seconds, doubling
+_USUAL_REGION = "us-east-1"  # what servers that know no regions take
 _BUSY = (500, 502, 503, 504)
 
 
@@ -29,6 +30,18 @@ def build_probe(settings: S3Settings, provider: Provider) -> tuple[Minio, PoolMa
     """A client for readiness checks: one attempt, and an answer within seconds."""
     timeout = Timeout(connect=min(2.0, settings.connect_timeout), read=min(3.0, settings.read_timeout))
     return _build(settings, provider, timeout, Retry(total=0))
+
+
+def build_signer(settings: S3Settings, provider: Provider) -> Minio:
+    """A client that signs for the address that clients see, and connects to nobody, not even to ask for the region."""
+    endpoint = parse_url(settings.external_endpoint_url or settings.endpoint_url)
+    region = settings.region or _USUAL_REGION
+    try:
+        client = Minio(str(endpoint.netloc), secure=endpoint.scheme == "https", region=region, credentials=provider)
+    except ValueError as error:
+        raise InvalidObjectStoreSettings("AWS_S3_EXTERNAL_ENDPOINT_URL", str(error)) from error
+    client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+    return client
 
 
 def build_provider(settings: S3Settings) -> Provider:

@@ -31,6 +31,7 @@ class S3Settings:
 
     bucket: str  # AWS_BUCKET_NAME
     endpoint_url: str = "https://s3.amazonaws.com"  # AWS_S3_ENDPOINT_URL
+    external_endpoint_url: str | None = None  # AWS_S3_EXTERNAL_ENDPOINT_URL; None where clients use the same
     region: str | None = None  # AWS_S3_REGION_NAME; None asks the server
     access_key_id: str | None = None  # AWS_ACCESS_KEY_ID; None takes the role of the container or machine
     secret_access_key: str | None = field(default=None, repr=False)  # AWS_SECRET_ACCESS_KEY
@@ -43,7 +44,9 @@ class S3Settings:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        _check_endpoint(self.endpoint_url)
+        _check_endpoint("AWS_S3_ENDPOINT_URL", self.endpoint_url)
+        if self.external_endpoint_url:
+            _check_endpoint("AWS_S3_EXTERNAL_ENDPOINT_URL", self.external_endpoint_url)
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise InvalidObjectStoreSettings(
                 "AWS_ACCESS_KEY_ID", "it and AWS_SECRET_ACCESS_KEY must be set together, or neither"
@@ -82,6 +85,7 @@ def _s3_settings(lookup: Lookup) -> S3Settings:
     return S3Settings(
         bucket=bucket,
         endpoint_url=lookup("AWS_S3_ENDPOINT_URL") or S3Settings.endpoint_url,
+        external_endpoint_url=lookup("AWS_S3_EXTERNAL_ENDPOINT_URL") or None,
         region=lookup("AWS_S3_REGION_NAME") or None,
         access_key_id=lookup("AWS_ACCESS_KEY_ID") or None,
         secret_access_key=lookup("AWS_SECRET_ACCESS_KEY") or None,
@@ -101,12 +105,12 @@ def _boolean(lookup: Lookup, option: str, *, default: bool) -> bool:
     return word in _TRUE
 
 
-def _check_endpoint(url: str) -> None:
+def _check_endpoint(option: str, url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise InvalidObjectStoreSettings("AWS_S3_ENDPOINT_URL", "it must read http(s)://host[:port], without a path")
+        raise InvalidObjectStoreSettings(option, "it must read http(s)://host[:port], without a path")
     if parts.username or parts.password:
-        raise InvalidObjectStoreSettings("AWS_S3_ENDPOINT_URL", "it must not hold credentials")
+        raise InvalidObjectStoreSettings(option, "it must not hold credentials")
 
 
 def _check_location(location: str) -> None:

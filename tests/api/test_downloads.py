@@ -1,8 +1,11 @@
 """Conditional requests and ranges on stored files (RFC 9110)."""
 
+from collections.abc import Callable
+
 import pytest
 
 from services.api.dependencies import Dependencies
+from services.api.presigned_settings import Presigned, PresignedSettings
 from tests.api.api_client import LOCATIONS, Api
 
 CONTENT = LOCATIONS.encode()
@@ -86,3 +89,15 @@ def test_a_file_that_has_lost_its_object_is_404(api: Api, url: str, dependencies
 
     answer = api.get(url, headers={"Range": "bytes=0-1"})
     assert (answer.status_code, answer.json) == (404, {"detail": "Not found."})
+
+
+def test_files_in_a_directory_go_through_the_api_whatever_is_set(
+    api: Api, url: str, api_with: Callable[..., Api]
+) -> None:
+    client = api_with(presigned=PresignedSettings(Presigned.ALWAYS, uploads=True)).login("admin", "password")
+
+    assert client.get(url).data == CONTENT
+    refused = client.get(f"{url}?presigned=true")
+    assert (refused.status_code, "OASIS_STORAGE_TYPE=s3" in refused.json["presigned"][0]) == (400, True)
+    form = client.post(f"{url}presigned/", {"filename": "a.csv", "content_type": "text/csv"})
+    assert (form.status_code, "OASIS_STORAGE_TYPE=s3" in form.json["detail"]) == (404, True)

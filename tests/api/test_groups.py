@@ -1,5 +1,6 @@
 """Who sees, uses and changes what: oasis_api.md section 1.1, "Roles and groups"."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,7 @@ def test_on_every_route_what_another_group_has_is_not_found_and_cannot_be_change
     for rule in rules:
         pk = teams.pks.get(rule.split("/")[2], 1)
         url = rule.replace("<pk>", str(pk)).replace("<run>", str(run["id"])).replace("<template>", str(template["id"]))
+        url = re.sub("<[a-z]+>", "1", url)
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             answer = client.client.open(f"{below}{url}", method=method, headers=client.headers, json={})
             hidden = 404 if method == "GET" and access.get((rule, method)) is Access.USERS else 403

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.api.auth.limits import LoginLimits
+from services.api.presigned_settings import Presigned, PresignedSettings
 from services.api.settings import ApiSettings, InsecureSettings
 from shared.settings import BadSetting
 
@@ -65,6 +66,9 @@ def test_well_known_secrets_are_refused_where_others_can_connect(environ: dict[s
         ("OASIS_SERVER_TOKEN_ACCESS_LIFETIME", "soon"),
         ("OASIS_SERVER_TOKEN_ACCESS_LIFETIME", "hours=0"),
         ("OASIS_SERVER_ANALYSIS_PRIORITY_ADMIN_LEVELS", "high"),
+        ("OASIS_SERVER_PRESIGNED_DOWNLOADS", "sometimes"),
+        ("OASIS_AWS_QUERYSTRING_EXPIRE", "604801"),
+        ("OASIS_AWS_QUERYSTRING_EXPIRE", "0"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(name: str, value: str) -> None:
@@ -88,6 +92,9 @@ def test_limits_are_read() -> None:
             "OASIS_SERVER_UPLOAD_LIMIT": "1000000",
             "OASIS_SERVER_JSON_LIMIT": "2048",
             "OASIS_API_PROXIES": "2",
+            "OASIS_SERVER_PRESIGNED_DOWNLOADS": "Asked",
+            "OASIS_SERVER_PRESIGNED_UPLOADS": "True",
+            "OASIS_AWS_QUERYSTRING_EXPIRE": "60",
             "OASIS_SERVER_DISABLE_V2_API": "True",
         }
     )
@@ -95,3 +102,4 @@ def test_limits_are_read() -> None:
     assert settings.auth.login_limits == LoginLimits(3, timedelta(hours=1))
     assert (settings.upload_limit, settings.json_limit, settings.proxies) == (1_000_000, 2048, 2)
     assert settings.disable_v2
+    assert settings.presigned == PresignedSettings(Presigned.ASKED, uploads=True, good_for=timedelta(minutes=1))

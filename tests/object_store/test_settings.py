@@ -20,6 +20,7 @@ S3_ENVIRONMENT = {
     "OASIS_STORAGE_TYPE": "aws-s3",
     "OASIS_AWS_BUCKET_NAME": "lossline",
     "OASIS_AWS_S3_ENDPOINT_URL": "https://s3.example.org:9000",
+    "OASIS_AWS_S3_EXTERNAL_ENDPOINT_URL": "https://files.example.org",
     "OASIS_AWS_S3_REGION_NAME": "eu-west-2",
     "OASIS_AWS_ACCESS_KEY_ID": "key",
     "OASIS_AWS_SECRET_ACCESS_KEY": "secret",
@@ -56,6 +57,7 @@ def test_s3_takes_all_its_settings(kind: str) -> None:
     assert found.backend == S3Settings(
         bucket="lossline",
         endpoint_url="https://s3.example.org:9000",
+        external_endpoint_url="https://files.example.org",
         region="eu-west-2",
         access_key_id="key",
         secret_access_key="secret",
@@ -94,6 +96,7 @@ def test_a_lookup_is_asked_for_names_without_prefix() -> None:
         ({"AWS_S3_ENDPOINT_URL": "ftp://s3.example.org"}, "AWS_S3_ENDPOINT_URL"),
         ({"AWS_S3_ENDPOINT_URL": "http://s3.example.org/path"}, "AWS_S3_ENDPOINT_URL"),
         ({"AWS_S3_ENDPOINT_URL": "http://me:hidden@s3.example.org"}, "must not hold credentials"),
+        ({"AWS_S3_EXTERNAL_ENDPOINT_URL": "s3.example.org"}, "AWS_S3_EXTERNAL_ENDPOINT_URL"),
         ({"AWS_LOCATION": "a/../b"}, "AWS_LOCATION"),
     ],
 )

@@ -74,9 +74,8 @@ def listed(schema: type[Schema], v1: type[Schema] | None = None, filters: tuple[
 
 def file_download(about: str = "Send the file.", parameters: tuple[Parameter, ...] = ()) -> Operation:
     """A stored file, or a part of it."""
-    refusals = (400, 416) if parameters else (416,)
-    status = (200, 206, 304)
-    return Operation(Shape(_BYTES), status=status, media="*/*", parameters=parameters, refusals=refusals, about=about)
+    status, asked = (200, 206, 302, 304), (*parameters, PRESIGNED)
+    return Operation(Shape(_BYTES), status=status, media="*/*", parameters=asked, refusals=(400, 416), about=about)
 
 
 def text_download(about: str, parameters: tuple[Parameter, ...] = (), **rest: Any) -> Operation:
@@ -95,6 +94,7 @@ def taken_away(about: str = "Take the file away.") -> Operation:
     return Operation(about=about)
 
 
+PRESIGNED = Parameter("presigned", "Whether to be sent to the object store for it.", {"type": "boolean"})
 _BYTES: Properties = {"type": "string", "format": "binary"}
 _COUNT: Properties = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 PAGES = (

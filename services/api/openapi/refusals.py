@@ -38,7 +38,7 @@ _TEXTS = {
     201: "It is made.",
     204: "It is done, and there is nothing to say.",
     206: "The part that is asked for.",
-    302: "The browser goes on elsewhere.",
+    302: "What is asked for lies elsewhere.",
     304: "The client has it already.",
     503: "Something does not answer.",
 }

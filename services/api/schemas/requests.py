@@ -51,6 +51,13 @@ class PortfolioBodyV2(PortfolioBody):
     groups = NameList()
 
 
+class PresignedUploadBody(Schema):
+    """A file that is about to be put into the object store."""
+
+    filename = Text(required=True)
+    content_type = Text(required=True)
+
+
 class PortfolioAnalysisBody(Schema):
     """An analysis of a portfolio: portfolios/{id}/create_analysis/."""
 

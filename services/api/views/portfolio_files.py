@@ -94,13 +94,18 @@ def _rates(upload: Upload) -> list[list[Any]]:
         raise BadRequest({"file": [reason]}) from error
 
 
+def attach(call: Call, portfolio: Portfolio, field: str, file: File) -> None:
+    """Let a (locked) portfolio have this file in the place of the one that it had."""
+    release_files(call, getattr(portfolio, f"{field}_id"))
+    setattr(portfolio, f"{field}_id", file.id)
+    call.session.flush()
+
+
 def _take(call: Call, pk: int, field: str, store: Callable[[], File]) -> Response:
     call.release_connection()
     file = store()
     portfolio = find(call, Portfolio, pk)
-    release_files(call, getattr(portfolio, f"{field}_id"))
-    setattr(portfolio, f"{field}_id", file.id)
-    call.session.flush()
+    attach(call, portfolio, field, file)
     return json_answer(uploaded(file, groups_of(call, portfolio), exposure=field != CURRENCY_FIELD))
 
 

@@ -13,6 +13,7 @@ from services.api.errors import ProviderDown
 from services.api.http import json_answer
 from services.api.oidc.provider import Provider
 from services.api.perils import oed_version, peril_codes
+from services.api.presigned_settings import Presigned
 from services.api.settings import ApiSettings
 from shared.object_store.settings import S3Settings
 
@@ -80,8 +81,8 @@ def _config(settings: ApiSettings) -> dict[str, Any]:
         "AWS_STORAGE_BUCKET_NAME": s3.bucket if s3 else "",
         "AWS_LOCATION": s3.location if s3 else "",
         "AWS_SHARED_BUCKET": s3 is not None,
-        "AWS_QUERYSTRING_EXPIRE": "",
-        "AWS_QUERYSTRING_AUTH": False,
+        "AWS_QUERYSTRING_EXPIRE": str(int(settings.presigned.good_for.total_seconds())) if s3 else "",
+        "AWS_QUERYSTRING_AUTH": s3 is not None and settings.presigned.downloads is not Presigned.NEVER,
     }
 
 

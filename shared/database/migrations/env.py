@@ -5,6 +5,7 @@ from sqlalchemy import create_engine, pool, text
 
 import shared.database.accounts
 import shared.database.execution
+import shared.database.presigned_uploads
 import shared.database.resources  # noqa: F401 - these modules fill the metadata
 from shared.database.base import Table
 

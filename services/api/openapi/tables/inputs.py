@@ -16,6 +16,7 @@ from services.api.openapi.parameters import filters
 from services.api.openapi.tables.crud import Operations, crud
 from services.api.schemas import requests, server_work
 from services.api.schemas.answers import analyses, files, portfolios
+from services.api.serialize.portfolios import EXPOSURE_FIELDS
 from services.api.views import data_files, models, setting_templates
 from services.api.views import portfolios as portfolio_views
 
@@ -78,6 +79,20 @@ _EXPOSURE: Operations = {
     "POST": upload(files.UploadedExposure, "Take exposure as csv, parquet or compressed csv."),
     "DELETE": taken_away(),
 }
+_BEGIN = Operation(
+    Shape(files.PresignedUpload),
+    json_of(requests.PresignedUploadBody),
+    status=(201,),
+    about="Give a form to put the file straight into the object store.",
+)
+_COMPLETE = Operation(Shape(files.UploadedExposure), refusals=(400, 413), about="Take what has been put there.")
+
+
+def _exposure_file(field: str) -> dict[str, Operations]:
+    path = f"portfolios/<pk>/{field}/"
+    return {path: _EXPOSURE, f"{path}presigned/": {"POST": _BEGIN}, f"{path}presigned/<upload>/": {"POST": _COMPLETE}}
+
+
 _VALIDATED, _QUEUED = Shape(portfolios.ValidatedFiles), Shape(portfolios.Queued)
 _FILE = {"type": "string", "format": "binary"}
 _TRANSFORM_FORM = {
@@ -117,10 +132,7 @@ _PORTFOLIOS: dict[str, Operations] = {
     },
     "portfolios/<pk>/exposure_transform/": {"POST": Operation(_QUEUED, _TRANSFORM)},
     "portfolios/<pk>/errors_file/": {"GET": file_download()},
-    "portfolios/<pk>/location_file/": _EXPOSURE,
-    "portfolios/<pk>/accounts_file/": _EXPOSURE,
-    "portfolios/<pk>/reinsurance_info_file/": _EXPOSURE,
-    "portfolios/<pk>/reinsurance_scope_file/": _EXPOSURE,
+    **{path: what for field in EXPOSURE_FIELDS for path, what in _exposure_file(field).items()},
     "portfolios/<pk>/currency_conversion_json/": {
         "GET": file_download(),
         "POST": upload(files.UploadedFile),

@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from services.api.schemas.answers.base import Answer, link, moment, several, text, whole
+from services.api.schemas.answers.base import Answer, link, moment, several, text, texts, whole
 from services.api.schemas.requests import RUN_MODES
 
 _GROUPS = "Names of the groups that it belongs to"
@@ -23,6 +23,18 @@ class UploadedExposure(UploadedFile):
 
     converted_file = text(nullable=True)
     mapping_file = text(nullable=True)
+
+
+class PresignedUpload(Answer):
+    """How a file can be put straight into the object store."""
+
+    id = whole()
+    url = link("Where the form is sent to, by POST as multipart/form-data")
+    form = texts("The fields of the form, as they are; the file comes last")
+    file_field = text("The name of the field of the file")
+    largest = whole("Bytes of the largest file that the store takes")
+    expires = moment("Until then the store takes the form")
+    complete = link("Where to POST to afterwards")
 
 
 class ModelV1(Answer):
