@@ -24,6 +24,7 @@ from shared.database.engine import open_engine
 from shared.object_store import InvalidObjectStoreSettings, open_object_store
 from shared.service import configure_logging
 from shared.settings import BadSetting
+from shared.tracing import open_tracer
 
 
 def main() -> int:
@@ -58,7 +59,8 @@ def build(settings: ApiSettings, resources: ExitStack) -> Flask:
     resources.callback(engine.dispose)
     store = resources.enter_context(open_object_store(settings.store))
     provider = open_provider(settings.auth.oidc, resources)
-    return create_app(Dependencies(settings, engine, store, partial(check_broker, settings.broker), provider))
+    tracer = resources.enter_context(open_tracer("lossline-api")) if settings.traced else None
+    return create_app(Dependencies(settings, engine, store, partial(check_broker, settings.broker), provider, tracer))
 
 
 def _refuse(error: Exception, status: int) -> int:

@@ -19,6 +19,7 @@ from services.api.run_inputs import (
     location_rows,
     model_version,
 )
+from services.api.tracing import trace_parent
 from shared import names
 from shared.core.inputs import ChunkingFacts
 from shared.core.states import ANALYSIS, AnalysisEvent, AnalysisStatus, RunKind, allows
@@ -210,6 +211,7 @@ def _request(
         inputs=collect_inputs(call, analysis, portfolio, with_input_file=losses_only),
         facts=chunking,
         user_id=call.user.id,
+        trace_parent=trace_parent(),
         model_version=model_version(model),
     )
     if not losses_only:

@@ -18,6 +18,7 @@ from services.api.openapi.pages import add_pages
 from services.api.request_ids import identify
 from services.api.routes import UNVERSIONED, VERSIONED, VERSIONS, Access, Handler, Route
 from services.api.schemas.fields import as_id
+from services.api.tracing import trace_requests
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
@@ -29,6 +30,8 @@ def create_app(dependencies: Dependencies) -> Flask:
     app.url_map.merge_slashes = False
     identify(app)
     measure(app)
+    if dependencies.tracer is not None:
+        trace_requests(app, dependencies.tracer)
     for route in UNVERSIONED:
         _add(app, dependencies, route, "")
     left_out = {"v2"} if dependencies.settings.disable_v2 else set()

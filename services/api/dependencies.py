@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from services.api.oidc.provider import Provider
 from services.api.settings import ApiSettings
 from shared.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Dependencies:
     store: ObjectStore
     check_broker: Callable[[], None]
     provider: Provider | None = None
+    tracer: "Tracer | None" = None
+    """Makes the spans of requests, where an exporter is configured."""
     followers: BoundedSemaphore = field(init=False)
     """As many as may follow a log at a time: each takes a thread."""
 

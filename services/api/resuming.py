@@ -13,6 +13,7 @@ from services.api.errors import BadRequest
 from services.api.left_objects import refuse_lost_objects, stages_of
 from services.api.resume_rules import changed_files, changed_versions, has_other_data
 from services.api.run_inputs import Refusals, chunking_options, collect_inputs, events, model_version
+from services.api.tracing import trace_parent
 from shared import names
 from shared.codec import from_plain
 from shared.core.chunking import ChunkingError, ChunkStrategy, lookup_chunks, loss_chunks
@@ -41,7 +42,7 @@ def resume(call: Call, analysis: Analysis, model: Model) -> None:
         raise BadRequest({"status": ["Nothing of the run is left to do"]})
     refuse_lost_objects(call, ended, stages, phase)
     try:
-        resume_run(call.session, analysis, ended, phase, call.user.id)
+        resume_run(call.session, analysis, ended, phase, call.user.id, trace_parent())
     except IllegalTransition as error:
         raise BadRequest({"status": [f"The run cannot be resumed: {error}"]}) from error
 

@@ -13,6 +13,7 @@ from services.api.oidc.settings import OidcSettings, auth_kind, read_oidc
 from services.api.presigned_settings import PresignedSettings
 from shared.object_store import ObjectStoreSettings
 from shared.settings import BadSetting, Options, broker_url, database_url
+from shared.tracing import traces_wanted
 
 KNOWN_SECRETS = frozenset(
     {"password", "admin", "secret", "changeme", "OmuudYrSFVxcIVIWf6YlYdkP6NXApP", "JsVzvtWw2EwksaYCZsMmd2zmm"}
@@ -80,6 +81,8 @@ class ApiSettings:
     """Whether workers of somebody else may tell of progress without credentials."""
     presigned: PresignedSettings = field(default_factory=PresignedSettings)
     disable_v2: bool = False
+    traced: bool = False
+    """Whether an exporter of traces is configured."""
     oed_version: str | None = None
     log_level: str = "INFO"
 
@@ -107,6 +110,7 @@ class ApiSettings:
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
             presigned=PresignedSettings.from_options(options),
             disable_v2=options.flag("DISABLE_V2_API", default=False),
+            traced=traces_wanted(environ),
             oed_version=options.get("OED_SCHEMA_INFO"),
             log_level=options.text("LOG_LEVEL", cls.log_level).upper(),
         )

@@ -94,6 +94,7 @@ class Surroundings:
         """What services with a database get."""
         url = make_url(self.database)
         return self.common() | {
+            **{name: value for name, value in self.keep.items() if name.startswith("OTEL_")},
             "OASIS_SERVER_DB_HOST": str(url.query["host"]) if "host" in url.query else str(url.host),
             "OASIS_SERVER_DB_NAME": str(url.database),
             "OASIS_SERVER_DB_USER": str(url.username),

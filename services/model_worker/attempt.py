@@ -81,6 +81,7 @@ class Ending:
     message: str | None = None
     artifacts: Mapping[str, FileRef] = field(default_factory=dict)
     started_at: datetime | None = None
+    step_ended_at: datetime | None = None
     end: ChildEnd | None = None
 
 
@@ -155,6 +156,7 @@ class Attempt:
         self._child = child = await shop.forks.start(self._child_spec(spec_path, context.directory))
         async with self._log.uploading(shop.settings.log_every):
             end = self._ending.end = await self._follow(child)
+        self._ending.step_ended_at = datetime.now(UTC)
         self._raise_if_stopped()
         if end.lost_programs:
             raise ProgramsLostError
@@ -274,6 +276,7 @@ class Attempt:
             artifacts=ending.artifacts,
             log_key=log_key,
             started_at=ending.started_at,
+            step_ended_at=ending.step_ended_at,
             finished_at=datetime.now(UTC),
             exit_status=end.exit_status if end else None,
             signal=end.signal if end else None,

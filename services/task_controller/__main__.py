@@ -14,6 +14,7 @@ from services.task_controller.reaping import Reaper
 from services.task_controller.reconciler import Reconciler
 from services.task_controller.relay import Relay
 from services.task_controller.settings import Settings
+from services.task_controller.tracing import traces
 from shared.broker.errors import BrokerError
 from shared.broker.pika_client import BlockingBroker
 from shared.database.engine import open_engine
@@ -38,7 +39,7 @@ def run(settings: Settings) -> int:
     stopping = stop_on_signals()
     engine = open_engine(settings.database, name="lossline-task-controller", pool_size=6, ping=False)
     try:
-        with BlockingBroker(settings.broker, "task-controller") as broker:
+        with BlockingBroker(settings.broker, "task-controller") as broker, traces(engine, settings) as more:
             broker.wait_connected(30)
             broker.declare(PLATFORM)
             counted = Counted()
@@ -55,6 +56,7 @@ def run(settings: Settings) -> int:
                 "relay": Relay(engine, broker).run,
                 "reconciler": Reconciler(engine, broker, settings).run,
                 "reaper": Reaper(engine, broker, settings, counted).run,
+                **more,
             }
             figures: Figures = (*Looks(engine, broker).gauges(), counted.ended, counted.expired)
             with serve_health(settings.health_port, readiness, figures=figures), threads(stopping, **loops) as failed:

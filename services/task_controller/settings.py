@@ -7,6 +7,7 @@ from sqlalchemy import URL
 
 from shared.core.retries import RetryPolicy
 from shared.settings import Options, broker_url, database_url
+from shared.tracing import traces_wanted
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Settings:
     reconcile_every: float = 3.0
     reaper_looks_every: float = 1.0
     batch: int = 256
+    traced: bool = False
+    """Whether an exporter of traces is configured."""
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     @classmethod
@@ -33,5 +36,6 @@ class Settings:
             lease=options.seconds("LEASE", 10.0),
             reconcile_every=options.seconds("RECONCILE_EVERY", 3.0),
             reaper_looks_every=options.seconds("REAPER_LOOKS_EVERY", 1.0),
+            traced=traces_wanted(environ),
             policy=RetryPolicy(self_fence=options.seconds("SELF_FENCE", 300.0)),
         )

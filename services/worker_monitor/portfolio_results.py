@@ -70,7 +70,8 @@ def _validate(work: WorkingSet, portfolio_id: int, run: LockedRun) -> None:
     work.flush_rows()
     run.statuses = {status: at for status, at in run.statuses.items() if status not in STATUSES[RunKind.VALIDATE]}
     inputs = portfolio_inputs(work, portfolio_id)
-    request_portfolio_run(work.connection, portfolio_id, RunKind.VALIDATE, inputs, run.row["requested_by_id"])
+    user_id, trace_parent = run.row["requested_by_id"], run.row["trace_parent"]
+    request_portfolio_run(work.connection, portfolio_id, RunKind.VALIDATE, inputs, user_id, trace_parent)
 
 
 def portfolio_inputs(work: WorkingSet, portfolio_id: int) -> RunInputs:

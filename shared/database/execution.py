@@ -57,12 +57,21 @@ class Run(Table):
     """The run whose completed sub-tasks this one began with."""
     objects_swept_at: Mapped[Moment | None]
     """From when on the objects of its attempts may be gone, so that it cannot be resumed; null while they are kept."""
+    trace_parent: Mapped[str | None] = mapped_column(String(64))
+    """The span of the request that it came from, as the header `traceparent` names it; null where it is not traced."""
+    traced_at: Mapped[Moment | None]
+    """When its trace had arrived."""
     __table_args__ = (
         CheckConstraint("num_nonnulls(analysis_id, portfolio_id) = 1", name="owner"),
         Index(None, "analysis_id"),
         Index(None, "portfolio_id", postgresql_where=text("portfolio_id IS NOT NULL")),
         Index(None, "resumed_from_id", postgresql_where=text("resumed_from_id IS NOT NULL")),
         Index("ix_runs_alive", "state", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "ix_runs_untraced",
+            "ended_at",
+            postgresql_where=text("trace_parent IS NOT NULL AND traced_at IS NULL"),
+        ),
         Index("ix_runs_completed", "model_queue", "id", postgresql_where=text("state = 'COMPLETED'")),
     )
 
@@ -181,6 +190,8 @@ class Attempt(Table):
     slot: Mapped[int | None]
     started_at: Mapped[Moment | None]
     """When the worker started its process, by the worker's clock."""
+    step_ended_at: Mapped[Moment | None]
+    """When its process had ended, by the worker's clock: then it uploads what it left."""
     finished_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     cause: Mapped[str | None] = mapped_column(String(32))

@@ -55,7 +55,12 @@ def statuses_of(row: Mapping[str, Any]) -> dict[str, ExposureStatus]:
 
 
 def request_portfolio_run(
-    session: Session | Connection, portfolio_id: int, kind: RunKind, inputs: RunInputs, user_id: int | None
+    session: Session | Connection,
+    portfolio_id: int,
+    kind: RunKind,
+    inputs: RunInputs,
+    user_id: int | None,
+    trace_parent: str | None = None,
 ) -> int:
     """Write a run of the (locked) portfolio and start its statuses; an earlier one of the kind is cancelled. Its id."""
     before = session.execute(_statuses(portfolio_id)).one()._asdict()
@@ -70,6 +75,7 @@ def request_portfolio_run(
         "model_queue": names.INTERNAL_QUEUE,
         "requested_by_id": user_id,
         "inputs": to_plain(inputs),
+        "trace_parent": trace_parent,
     }
     run_id: int = session.execute(insert(Run).values(values).returning(Run.id)).scalar_one()
     changed: dict[str, Any] = {"modified": func.now()}

@@ -50,6 +50,8 @@ class RunRequest:
     inputs: RunInputs
     facts: ChunkingFacts
     user_id: int | None
+    trace_parent: str | None = None
+    """The span of the request, where it is traced."""
     model_version: Mapping[str, Any] = field(default_factory=dict)
     """What the model says of its version now: column of `models` -> value."""
 
@@ -95,6 +97,7 @@ def request_run(session: Session, analysis: Analysis, request: RunRequest) -> Ru
         inputs=to_plain(request.inputs),
         facts=to_plain(request.facts),
         model_version=dict(request.model_version),
+        trace_parent=request.trace_parent,
     )
     session.add(run)
     session.flush()
@@ -106,7 +109,14 @@ def request_run(session: Session, analysis: Analysis, request: RunRequest) -> Ru
     return run
 
 
-def resume_run(session: Session, analysis: Analysis, ended: Run, phase: Phase, user_id: int | None) -> Run:
+def resume_run(
+    session: Session,
+    analysis: Analysis,
+    ended: Run,
+    phase: Phase,
+    user_id: int | None,
+    trace_parent: str | None = None,
+) -> Run:
     """Write a run that goes on where the (locked) current run has ended, and move the analysis to QUEUED.
 
     `phase` is what is left to do, by `phase_to_resume`. It reads what the ended one read. The caller has checked that
@@ -123,6 +133,7 @@ def resume_run(session: Session, analysis: Analysis, ended: Run, phase: Phase, u
         priority=analysis.priority,
         requested_by_id=user_id,
         resumed_from_id=ended.id,
+        trace_parent=trace_parent,
         **same,
     )
     session.add(run)

@@ -90,5 +90,6 @@ def _details(report: AttemptFinished) -> dict[str, object]:
         "log_key": report.log_key,
         "artifacts": _plain(report) if report.cause and report.artifacts else None,
         "started_at": report.started_at,
+        "step_ended_at": report.step_ended_at,
         "finished_at": report.finished_at,
     }

@@ -129,6 +129,7 @@ class AttemptFinished(Message):
     artifacts: Mapping[str, FileRef] = field(default_factory=dict)
     log_key: str | None = None
     started_at: datetime | None = None
+    step_ended_at: datetime | None = None
     finished_at: datetime | None = None
     exit_status: int | None = None
     signal: int | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.embedded.environment import Surroundings
 from services.embedded.errors import EmbeddedError, FolderInUse, PortTaken
 from services.embedded.folder_lock import FolderLock
 from services.embedded.layout import ROOT_HOME, Layout
@@ -87,3 +88,11 @@ def test_a_server_that_inherited_the_lock_keeps_it(tmp_path: Path, command: Call
     os.kill(server, 9)
     with FolderLock(tmp_path):
         pass
+
+
+def test_services_with_a_database_know_the_exporter_of_traces_and_workers_do_not(tmp_path: Path) -> None:
+    keep = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTHER": "x"}
+    around = Surroundings("postgresql://u@h/d", "amqp://b", tmp_path, "key", tmp_path, keep=keep)
+
+    assert around.of_api("127.0.0.1", 8000)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in around.of_internal_worker(tmp_path, tmp_path)

@@ -55,7 +55,8 @@ class TestCompleted:
         assert bench.text_of(f"{grant.key_prefix}log-3.tar.gz") == "log-3.tar.gz of prepare-keys-file"
         assert report.started_at is not None
         assert report.finished_at is not None
-        assert report.started_at < report.finished_at
+        assert report.step_ended_at is not None
+        assert report.started_at < report.step_ended_at < report.finished_at
         assert (report.peak_memory or 0) > 1_000_000
 
     def test_nothing_of_an_attempt_stays_on_the_disk(self, bench: Bench, controller: Controller) -> None:

@@ -14,6 +14,7 @@ from services.api.portfolio_inputs import for_this_run, portfolio_inputs, refere
 from services.api.schemas.fields import load
 from services.api.schemas.server_work import FILE_TYPES, ExposureRunBody, ExposureTransformBody
 from services.api.serialize.portfolios import EXPOSURE_FIELDS
+from services.api.tracing import trace_parent
 from services.api.uploads import Upload, uploaded_source
 from shared.core.inputs import RunInputs
 from shared.core.states import EXPOSURE, ExposureEvent, ExposureStatus, RunKind, move
@@ -81,7 +82,7 @@ def _store(call: Call, upload: Upload) -> File:
 
 def _request(call: Call, portfolio: Portfolio, kind: RunKind, inputs: RunInputs) -> None:
     call.session.flush()
-    request_portfolio_run(call.session, portfolio.id, kind, inputs, call.user.id)
+    request_portfolio_run(call.session, portfolio.id, kind, inputs, call.user.id, trace_parent())
 
 
 def _validated(call: Call, portfolio: Portfolio) -> dict[str, Any]:

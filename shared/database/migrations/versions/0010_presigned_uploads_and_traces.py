@@ -1,4 +1,4 @@
-"""Uploads that clients make straight to the object store."""
+"""Uploads that clients make straight to the object store; the traces of runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,7 +34,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_presigned_uploads_portfolio_id"), "presigned_uploads", ["portfolio_id"])
     op.create_index(op.f("ix_presigned_uploads_expires"), "presigned_uploads", ["expires"])
+    op.add_column("runs", sa.Column("trace_parent", sa.String(64), nullable=True))
+    op.add_column("runs", sa.Column("traced_at", MOMENT, nullable=True))
+    is_due = sa.text("trace_parent IS NOT NULL AND traced_at IS NULL")
+    op.create_index("ix_runs_untraced", "runs", ["ended_at"], postgresql_where=is_due)
+    op.add_column("attempts", sa.Column("step_ended_at", MOMENT, nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("attempts", "step_ended_at")
+    op.drop_index("ix_runs_untraced", table_name="runs")
+    op.drop_column("runs", "traced_at")
+    op.drop_column("runs", "trace_parent")
     op.drop_table("presigned_uploads")
