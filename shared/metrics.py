@@ -1,23 +1,26 @@
-"""Figures of a service in Prometheus' text format 0.0.4. No I/O.
+"""Figures of a service: declared here, counted and written by `prometheus-client`.
 
-Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/
+Every service is one process, so what it counts is in its memory. Nothing goes into the library's own registry, which
+is the whole process': who declares a figure hands it on.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import accumulate
-from threading import Lock
+from dataclasses import dataclass
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+import prometheus_client
+from prometheus_client import disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets of durations."""
 
 Values = tuple[str, ...]
 """Of the labels, in their order."""
 
-Sample = tuple[str, str, float]
-"""The end of the name, the labels as text, the number."""
+Families = Iterable[prometheus_client.Metric]
 
 
 @dataclass(frozen=True)
@@ -28,91 +31,67 @@ class Metric:
     about: str
     labels: tuple[str, ...] = ()
 
-    def labelled(self, values: Values, **more: str) -> str:
-        """The labels as text. Raises ValueError where there are more or fewer values than labels."""
-        pairs = [*zip(self.labels, values, strict=True), *more.items()]
-        return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs) + "}" if pairs else ""
 
-
-@dataclass
-class Counter:
+class Counter(Collector):
     """Grows while the process lives."""
 
-    metric: Metric
-    kind: str = "counter"
-    _lock: Lock = field(default_factory=Lock, repr=False)
-    _counts: dict[Values, float] = field(default_factory=dict)
+    def __init__(self, metric: Metric) -> None:
+        self._kept = prometheus_client.Counter(metric.name, metric.about, metric.labels, registry=None)
 
     def add(self, *values: str, by: float = 1) -> None:
-        """Count something with these values of the labels."""
-        with self._lock:
-            self._counts[values] = self._counts.get(values, 0) + by
+        """Count something with these values of the labels. Raises ValueError where they are more or fewer."""
+        (self._kept.labels(*values) if values else self._kept).inc(by)
 
-    def samples(self) -> Iterator[Sample]:
-        """One for each combination of values that there was."""
-        with self._lock:
-            counts = sorted(self._counts.items())
-        yield from (("", self.metric.labelled(values), count) for values, count in counts)
+    def collect(self) -> Families:
+        """One sample for each combination of values that there was."""
+        return self._kept.collect()
 
 
-@dataclass
-class Histogram:
-    """How often, and how long. Of each combination of labels the counts by bucket, and the sum."""
+class Histogram(Collector):
+    """How often, and how long."""
 
-    metric: Metric
-    bounds: tuple[float, ...] = SECONDS
-    kind: str = "histogram"
-    _lock: Lock = field(default_factory=Lock, repr=False)
-    _buckets: dict[Values, list[int]] = field(default_factory=dict)
-    _sums: dict[Values, float] = field(default_factory=dict)
+    def __init__(self, metric: Metric, bounds: tuple[float, ...] = SECONDS) -> None:
+        name, labels = metric.name, metric.labels
+        self._kept = prometheus_client.Histogram(name, metric.about, labels, registry=None, buckets=bounds)
 
     def observe(self, seconds: float, *values: str) -> None:
-        """Note one duration."""
-        with self._lock:
-            buckets = self._buckets.setdefault(values, [0] * (len(self.bounds) + 1))
-            buckets[bisect_left(self.bounds, seconds)] += 1
-            self._sums[values] = self._sums.get(values, 0.0) + seconds
+        """Note one duration. Raises ValueError for more or fewer values than labels."""
+        (self._kept.labels(*values) if values else self._kept).observe(seconds)
 
-    def samples(self) -> Iterator[Sample]:
-        """Buckets that include the smaller ones, the sum and the count."""
-        with self._lock:
-            found = [(values, list(self._buckets[values]), self._sums[values]) for values in sorted(self._buckets)]
-        for values, buckets, total in found:
-            up_to = list(accumulate(buckets))
-            for bound, count in zip((*map(_number, self.bounds), "+Inf"), up_to, strict=True):
-                yield "_bucket", self.metric.labelled(values, le=bound), count
-            yield "_sum", self.metric.labelled(values), total
-            yield "_count", self.metric.labelled(values), up_to[-1]
+    def collect(self) -> Families:
+        """Of each combination of values the buckets, the sum and the count."""
+        return self._kept.collect()
 
 
-@dataclass
-class Gauge:
+@dataclass(frozen=True)
+class Gauge(Collector):
     """What is now, read when it is asked for."""
 
     metric: Metric
     read: Callable[[], Mapping[Values, float]]
-    kind: str = "gauge"
 
-    def samples(self) -> Iterator[Sample]:
-        """One for each combination of values that there is."""
-        yield from (("", self.metric.labelled(values), number) for values, number in sorted(self.read().items()))
-
-
-def exposition(metrics: Iterable[Counter | Histogram | Gauge]) -> str:
-    """All of them as Prometheus reads them."""
-    return "".join(line for each in metrics for line in _lines(each))
+    def collect(self) -> Iterator[prometheus_client.Metric]:
+        """One sample for each combination of values that there is."""
+        family = GaugeMetricFamily(self.metric.name, self.metric.about, labels=self.metric.labels)
+        for values, number in sorted(self.read().items()):
+            family.add_metric(values, number)
+        yield family
 
 
-def _lines(each: Counter | Histogram | Gauge) -> Iterator[str]:
-    name = each.metric.name
-    yield f"# HELP {name} {each.metric.about}\n"
-    yield f"# TYPE {name} {each.kind}\n"
-    yield from (f"{name}{end}{labels} {_number(value)}\n" for end, labels, value in each.samples())
+Figure = Counter | Histogram | Gauge
 
 
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(float(value))
+@dataclass(frozen=True)
+class _Together(Collector):
+    figures: Iterable[Figure]
+
+    def collect(self) -> Iterator[prometheus_client.Metric]:
+        for figure in self.figures:
+            yield from figure.collect()
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def exposition(figures: Iterable[Figure]) -> str:
+    """All of them in Prometheus' text format 0.0.4."""
+    # When a series began is no figure of ours, and would be one more line for each.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    return generate_latest(_Together(figures)).decode()

@@ -17,12 +17,12 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 from shared.broker.library_logs import silence_libraries
-from shared.metrics import CONTENT_TYPE, Counter, Gauge, Histogram, Metric, exposition
+from shared.metrics import CONTENT_TYPE, Figure, Gauge, Metric, exposition
 
 Readiness = Callable[[], str | None]
 """Why the service is not ready, or None."""
 
-Figures = Sequence[Counter | Histogram | Gauge]
+Figures = Sequence[Figure]
 
 READY = Metric("lossline_ready", "Whether the service is ready: 1, or 0.")
 

@@ -44,7 +44,7 @@ def run(settings: Settings) -> int:
             broker.declare(PLATFORM)
             counted = Counted()
             intake = Intake(engine, broker, settings, counted)
-            heartbeats = Heartbeats(engine, broker, settings)
+            heartbeats = Heartbeats(engine, broker, settings, counted)
 
             def readiness() -> str | None:
                 consuming = intake.consumer.is_consuming and heartbeats.consumer.is_consuming
@@ -58,7 +58,7 @@ def run(settings: Settings) -> int:
                 "reaper": Reaper(engine, broker, settings, counted).run,
                 **more,
             }
-            figures: Figures = (*Looks(engine, broker).gauges(), counted.ended, counted.expired)
+            figures: Figures = (*Looks(engine, broker).gauges(), *counted.figures)
             with serve_health(settings.health_port, readiness, figures=figures), threads(stopping, **loops) as failed:
                 stopping.wait()
             return 1 if failed() else 0

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from services.task_controller.handlers import Reply, handle
+from services.task_controller.metrics import Counted
 from services.task_controller.settings import Settings
 from shared.core.retries import Cause
 from shared.database.transactions import in_working_set
@@ -18,20 +19,26 @@ Park = Callable[[Message, str], None]
 """Puts a message that cannot be handled aside, with the reason."""
 
 
-def commit(engine: Engine, settings: Settings, messages: Sequence[Message], park: Park) -> list[Reply]:
+def commit(
+    engine: Engine, settings: Settings, messages: Sequence[Message], park: Park, counted: Counted
+) -> list[Reply]:
     """Handle all in one transaction, else each in its own; park what cannot be handled. Raises OperationalError."""
     if not messages:
         return []
     try:
-        return in_working_set(engine, settings.policy, lambda work: handle(work, settings, messages))
+        replies, retried = in_working_set(
+            engine, settings.policy, lambda work: (handle(work, settings, messages), work.retried)
+        )
     except OperationalError:
         raise
     except Exception:
         if len(messages) > 1:
-            return [reply for message in messages for reply in commit(engine, settings, [message], park)]
+            return [reply for message in messages for reply in commit(engine, settings, [message], park, counted)]
         log.exception("A message cannot be handled", extra={"message_type": type(messages[0]).__name__})
         park(messages[0], "it cannot be handled; see the log of the task controller")
-        return commit(engine, settings, _counted(messages[0]), park)
+        return commit(engine, settings, _counted(messages[0]), park, counted)
+    counted.retried_of(retried)
+    return replies
 
 
 def _counted(message: Message) -> list[Message]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from services.task_controller.committing import commit
 from services.task_controller.handlers import Reply
 from services.task_controller.intake import send_replies
+from services.task_controller.metrics import Counted
 from services.task_controller.settings import Settings
 from shared import names
 from shared.broker.delays import backoff
@@ -27,6 +28,7 @@ from shared.messages.catalogue import (
     AttemptRefused,
     BeatAnswered,
     CanarySent,
+    Message,
     StopRun,
     WorkerBeat,
 )
@@ -42,10 +44,11 @@ _PROGRESS = ("events_total", "events_complete")
 class Heartbeats:
     """Consumes the heartbeat queue until told to stop."""
 
-    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings) -> None:
+    def __init__(self, engine: Engine, broker: BrokerPort, settings: Settings, counted: Counted | None = None) -> None:
         self._engine = engine
         self._broker = broker
         self._settings = settings
+        self._counted = counted or Counted()
         self.consumer = broker.consume(names.HEARTBEAT_QUEUE, prefetch=2 * _BATCH)
 
     def run(self, stopping: Event) -> None:
@@ -87,7 +90,7 @@ class Heartbeats:
         replies = self._renew(list(beats.values()))
         # A finished attempt stays in the heartbeat until it is answered: its report may have been lost.
         finished = [report for beat in beats.values() for report in beat.finished]
-        replies += commit(self._engine, self._settings, finished, lambda report, why: self._park(encode(report), why))
+        replies += commit(self._engine, self._settings, finished, self._aside, self._counted)
         self._note_canaries([message for message in messages if isinstance(message, CanarySent)])
         replies += [Reply(each, BeatAnswered(each)) for each, beat in beats.items() if beat.running]
         send_replies(self._broker.publish_unconfirmed, replies)
@@ -102,6 +105,9 @@ class Heartbeats:
             return message
         self._park(delivery.body, f"{type(message).__name__} is no heartbeat", delivery)
         return None
+
+    def _aside(self, report: Message, reason: str) -> None:
+        self._park(encode(report), reason)
 
     def _park(self, body: bytes, reason: str, original: Delivery | None = None) -> None:
         log.error("Parked a message", extra={"reason": reason, "queue": names.HEARTBEAT_QUEUE})

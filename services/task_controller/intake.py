@@ -72,7 +72,7 @@ class Intake:
             delivery = deliveries.get(id(message))
             self._park(encode(message) if delivery is None else delivery.body, reason, delivery)
 
-        return commit(self._engine, self._settings, [read.message for read in reads], aside)
+        return commit(self._engine, self._settings, [read.message for read in reads], aside, self._counted)
 
     def _read(self, delivery: Delivery) -> Read | None:
         try:

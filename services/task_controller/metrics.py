@@ -20,6 +20,7 @@ from services.task_controller.handlers import Reply
 from shared import names
 from shared.broker.errors import BrokerError
 from shared.broker.port import BrokerPort
+from shared.core.retries import Cause
 from shared.core.states import SubTaskState
 from shared.database.execution import Outbox, Run, StageRow, SubTask, Worker
 from shared.messages.catalogue import AttemptFinished, AttemptSettled, ClaimAnswered, Message
@@ -45,6 +46,9 @@ ENDED = Metric(
     "Reports of ended attempts that were taken, by cause: completed, or why the sub-task is tried again or has failed.",
     ("cause",),
 )
+RETRIED = Metric(
+    "lossline_sub_task_retries_total", "Sub-tasks that are tried again, by what their attempt ended of.", ("cause",)
+)
 EXPIRED = Metric("lossline_leases_expired_total", "Attempts given up because their worker was silent for a lease.")
 
 FRESH = 5.0
@@ -61,6 +65,17 @@ class Counted:
 
     ended: Counter = field(default_factory=lambda: Counter(ENDED))
     expired: Counter = field(default_factory=lambda: Counter(EXPIRED))
+    retried: Counter = field(default_factory=lambda: Counter(RETRIED))
+
+    @property
+    def figures(self) -> Sequence[Counter]:
+        """All of them."""
+        return (self.ended, self.retried, self.expired)
+
+    def retried_of(self, causes: Iterable[Cause]) -> None:
+        """Count the retries of a transaction that has been committed."""
+        for cause in causes:
+            self.retried.add(cause)
 
     def settled(self, messages: Iterable[Message], replies: Iterable[Reply]) -> None:
         """Count the reports among the messages that the replies say were taken."""

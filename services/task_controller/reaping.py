@@ -92,12 +92,13 @@ class Reaper:
         text = f"its worker was silent for {self._settings.lease:g} s"
         reports = [AttemptFinished(attempt_id, "", Cause.LOST, text) for attempt_id in attempt_ids]
 
-        def work(working_set: WorkingSet) -> None:
+        def work(working_set: WorkingSet) -> list[Cause]:
             places = places_of(working_set.connection, attempt_ids)
             working_set.lock(place.run_id for place in places.values())
             settle(working_set, reports, places, random)
             working_set.flush()
+            return working_set.retried
 
-        in_working_set(self._engine, self._settings.policy, work)
+        self._counted.retried_of(in_working_set(self._engine, self._settings.policy, work))
         self._counted.expired.add(by=len(attempt_ids))
         log.warning("Gave up silent attempts", extra={"attempts": [str(each) for each in attempt_ids]})

@@ -60,7 +60,9 @@ def run(settings: Settings, models: Mapping[str, ModelEntry]) -> int:
 
         log.info("Controlling", extra={"queues": sorted(models), "fleet": settings.fleet})
         # Workers are started in this thread and none else.
-        with serve_health(settings.health_port, readiness), threads(stopping, listener=listener.run) as failed:
+        figures = controller.decided.figures(lambda: controller.state.targets)
+        health = serve_health(settings.health_port, readiness, figures=figures)
+        with health, threads(stopping, listener=listener.run) as failed:
             controller.run(stopping)
         if settings.stop_workers:
             controller.stop_workers(settings.stop_within)

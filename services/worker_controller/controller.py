@@ -16,6 +16,7 @@ from uuid import uuid4
 from services.worker_controller.errors import ControllerError, FleetError
 from services.worker_controller.fleet import Fleet, Member
 from services.worker_controller.listening import Latest
+from services.worker_controller.metrics import Decided
 from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.pacing import Hold, after_death
 from services.worker_controller.plan import Rules, State, step
@@ -50,6 +51,7 @@ class Controller:
     every: float = 2.0
     clock: Callable[[], float] = time.monotonic
     state: State = field(default_factory=State)
+    decided: Decided = field(default_factory=Decided)
     _introduced: set[str] = field(default_factory=set, init=False)
 
     def run(self, stopping: threading.Event) -> None:
@@ -68,7 +70,9 @@ class Controller:
         before = self.state
         self.state, actions = step(before, self.look(), self.clock(), self.rules)
         for queue, target in self.state.targets.items():
-            if target.workers != (before.targets[queue].workers if queue in before.targets else None):
+            was = before.targets[queue].workers if queue in before.targets else None
+            if target.workers != was:
+                self.decided.target(queue, was or 0, target.workers)
                 log.info("A queue is to have workers", extra={"queue": queue, "workers": target.workers})
         for action in actions:
             self._perform(action)
@@ -119,8 +123,10 @@ class Controller:
         except FleetError as error:
             hold = after_death(self.state.holds.get(queue, Hold()), self.clock(), str(error), self.rules.pacing)
             self.state = replace(self.state, holds={**self.state.holds, queue: hold})
+            self.decided.starts.add(queue, "failed")
             log.warning("A worker cannot be started", extra={"queue": queue, "reason": str(error)})
         else:
+            self.decided.starts.add(queue, "started")
             log.info("Started a worker", extra={"queue": queue, "fleet_name": name})
 
     def _bury(self, name: str, reason: str, worker_id: str | None) -> None:
@@ -128,6 +134,7 @@ class Controller:
         if worker_id is not None:
             self.tell.died(worker_id, reason)
         if reason:
+            self.decided.deaths.add()
             log.warning("A worker has died", extra={"fleet_name": name, "worker": worker_id, "reason": reason})
         self.fleet.forget(name)
 

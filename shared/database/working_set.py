@@ -123,6 +123,8 @@ class WorkingSet:
     sub_tasks: dict[int, SubTaskFacts] = field(default_factory=dict)
     attempts: dict[UUID, AttemptFacts] = field(default_factory=dict)
     names: dict[int, SubTaskName] = field(default_factory=dict)
+    retried: list[Cause] = field(default_factory=list)
+    """Of what attempts have ended whose sub-tasks are tried again."""
     _flush: Flush = field(default_factory=Flush)
     _now: datetime | None = None
 
@@ -259,6 +261,8 @@ class WorkingSet:
             case SubTaskMoved() if before.sub_task is not None:
                 flush.sub_task(before.sub_task.sub_task_id).update(self._sub_task_values(before.sub_task, change))
                 flush.stages.add((run_id, before.sub_task.stage))
+                if change.after == SubTaskState.QUEUED and change.ended_by is not None:
+                    self.retried.append(change.ended_by)
             case AttemptMoved() if before.attempt is not None:
                 ended = {"state": change.after, "ended_at": self.now, **details}
                 flush.attempt(before.attempt.attempt_id).update(ended)

@@ -17,8 +17,10 @@ def test_requests_are_counted_by_route_never_by_object(api: Api):
 
     text = Api(api.app).get("/metrics").text
 
-    assert 'lossline_http_requests_total{method="GET",route="/v2/models/<pk>/",status="404"} 2' in text
-    assert 'lossline_http_request_duration_seconds_count{method="GET",route="/v2/models/<pk>/",status="404"} 2' in text
+    assert 'lossline_http_requests_total{method="GET",route="/v2/models/<pk>/",status="404"} 2.0' in text
+    assert (
+        'lossline_http_request_duration_seconds_count{method="GET",route="/v2/models/<pk>/",status="404"} 2.0' in text
+    )
 
 
 def test_paths_that_clients_make_up_are_one(api: Api):
@@ -27,8 +29,8 @@ def test_paths_that_clients_make_up_are_one(api: Api):
 
     text = api.get("/metrics").text
 
-    assert 'lossline_http_requests_total{method="GET",route="other",status="404"} 1' in text
-    assert 'lossline_http_requests_total{method="other",route="other",status="404"} 1' in text
+    assert 'lossline_http_requests_total{method="GET",route="other",status="404"} 1.0' in text
+    assert 'lossline_http_requests_total{method="other",route="other",status="404"} 1.0' in text
     assert "coffee" not in text
 
 

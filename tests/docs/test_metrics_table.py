@@ -6,11 +6,12 @@ from pathlib import Path
 from services.api import metrics as api
 from services.api.websocket import server as websocket
 from services.task_controller import metrics as task_controller
+from services.worker_controller import metrics as worker_controller
 from shared import service
 from shared.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
-MODULES = (service, api, websocket, task_controller)
+MODULES = (service, api, websocket, task_controller, worker_controller)
 
 
 def figures() -> dict[str, tuple[str, ...]]:

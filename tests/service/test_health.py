@@ -49,11 +49,11 @@ def test_figures_are_served_beside_health(port: Port):
     status, content_type, text = port.get("/metrics")
 
     assert (status, content_type) == (200, CONTENT_TYPE)
-    assert {"lossline_ready 1", "lossline_seen_total 1"} <= set(text.splitlines())
+    assert {"lossline_ready 1.0", "lossline_seen_total 1.0"} <= set(text.splitlines())
 
 
 def test_a_service_that_is_not_ready_says_so_in_both_ways(port: Port):
     port.problem = "no consumer"
 
     assert port.get("/readyz")[0] == 503
-    assert "lossline_ready 0\n" in port.get("/metrics")[2]
+    assert "lossline_ready 0.0\n" in port.get("/metrics")[2]

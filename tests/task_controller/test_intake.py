@@ -11,6 +11,7 @@ from services.task_controller.metrics import Counted
 from services.task_controller.settings import Settings
 from shared import names
 from shared.codec import to_json
+from shared.core.retries import Cause
 from shared.core.states import RunKind
 from shared.messages.catalogue import (
     AttemptFinished,
@@ -21,6 +22,7 @@ from shared.messages.catalogue import (
     Token,
 )
 from shared.messages.envelope import encode
+from shared.metrics import exposition
 from tests.fakes.broker import MemoryBroker, MemoryServer
 from tests.fakes.database import DatabaseServer
 from tests.task_controller.waiting import eventually
@@ -70,9 +72,14 @@ def test_what_attempts_ended_of_is_counted_once_it_is_taken(
     world.started(RunKind.GENERATE_INPUTS)
     grant, counted = world.granted(), Counted()
     with running(intake=Intake(world.engine, broker, settings, counted).run):
-        talker.say(AttemptFinished(uuid4(), talker.worker_id), AttemptFinished(grant.attempt_id, talker.worker_id))
-        eventually(lambda: list(counted.ended.samples()), "it is counted")
-    assert list(counted.ended.samples()) == [("", '{cause="completed"}', 1)]
+        failed = AttemptFinished(grant.attempt_id, talker.worker_id, Cause.MODEL_ERROR)
+        talker.say(AttemptFinished(uuid4(), talker.worker_id), failed)
+        eventually(lambda: "cause=" in exposition([counted.ended]), "it is counted")
+    lines = [line for line in exposition(counted.figures).splitlines() if "cause=" in line]
+    assert lines == [
+        'lossline_attempts_ended_total{cause="model error"} 1.0',
+        'lossline_sub_task_retries_total{cause="model error"} 1.0',
+    ]
 
 
 def test_messages_that_wait_together_are_committed_together(

@@ -38,9 +38,9 @@ def test_what_waits_is_told_by_queue_and_priority(world: World, figures: Callabl
 
     lines = figures()
 
-    place = f'{{queue="{MODEL_QUEUE}",priority="4"}}'
-    assert f"lossline_sub_tasks_ready{place} 1" in lines
-    assert f"lossline_sub_tasks_running{place} 0" in lines
+    place = f'{{priority="4",queue="{MODEL_QUEUE}"}}'
+    assert f"lossline_sub_tasks_ready{place} 1.0" in lines
+    assert f"lossline_sub_tasks_running{place} 0.0" in lines
     assert any(line.startswith(f"lossline_sub_task_oldest_ready_seconds{place} ") for line in lines)
 
 
@@ -49,14 +49,14 @@ def test_what_is_due_and_not_published_is_told(world: World, figures: Callable[[
     with world.engine.begin() as connection:
         connection.execute(Outbox.__table__.insert().values(routing_key="q", body=b""))
 
-    assert "lossline_outbox_messages 0" in before
-    assert "lossline_outbox_messages 1" in figures()
+    assert "lossline_outbox_messages 0.0" in before
+    assert "lossline_outbox_messages 1.0" in figures()
 
 
 def test_parked_messages_are_told(broker: MemoryBroker, figures: Callable[[], list[str]]) -> None:
     broker.publish([OutgoingMessage("", names.PARKED_QUEUE, b"unreadable")])
 
-    assert "lossline_parked_messages 1" in figures()
+    assert "lossline_parked_messages 1.0" in figures()
 
 
 def test_whoever_asks_at_once_gets_what_was_read(world: World, broker: MemoryBroker) -> None:
@@ -79,7 +79,7 @@ def test_without_its_database_the_controller_still_answers(settings: Settings, b
 
     lines = exposition(Looks(nowhere, broker).gauges()).splitlines()
 
-    assert "lossline_parked_messages 0" in lines
+    assert "lossline_parked_messages 0.0" in lines
     assert not [line for line in lines if line.startswith("lossline_outbox_messages")]
 
 
@@ -92,6 +92,6 @@ def test_attempts_are_counted_by_what_they_ended_of() -> None:
 
     lines = exposition([counted.ended]).splitlines()
     assert lines[2:] == [
-        'lossline_attempts_ended_total{cause="completed"} 1',
-        f'lossline_attempts_ended_total{{cause="{Cause.LOST}"}} 1',
+        'lossline_attempts_ended_total{cause="completed"} 1.0',
+        f'lossline_attempts_ended_total{{cause="{Cause.LOST}"}} 1.0',
     ]

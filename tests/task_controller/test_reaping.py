@@ -103,8 +103,9 @@ def test_what_is_given_up_is_counted(
     looks(world, reaper, clock, heartbeats, 0.9)
     before = exposition([counted.expired])
     looks(world, reaper, clock, heartbeats, 0.4)
-    assert "lossline_leases_expired_total 1" not in before
-    assert "lossline_leases_expired_total 1" in exposition([counted.expired])
+    assert "lossline_leases_expired_total 1.0" not in before
+    assert "lossline_leases_expired_total 1.0" in exposition([counted.expired])
+    assert 'lossline_sub_task_retries_total{cause="undelivered"} 1.0' in exposition([counted.retried])
 
 
 def test_an_attempt_whose_worker_beats_is_never_given_up(

@@ -15,6 +15,7 @@ from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.platform_api import ScalingOptions, read_scaling
 from services.worker_controller.rules import Demand, Scaling, Strategy
 from shared.broker.errors import BrokerUnavailable
+from shared.metrics import exposition
 
 MODEL = ModelEntry("S", "M", "1", slots=2)
 QUEUE = MODEL.queue
@@ -237,3 +238,18 @@ def test_a_scaling_configuration_is_read_as_the_api_writes_it() -> None:
     for wrong in ({}, SCALING | {"scaling_strategy": "MAGIC"}, SCALING | {"worker_count_max": None}, None):
         with pytest.raises(ApiError):
             read_scaling(wrong)
+
+
+def test_what_is_decided_is_counted(bench: Bench) -> None:
+    first, _ = bench.start_two()
+    bench.fleet.end(first, 1)
+    bench.fleet.fails = True
+    bench.controller.reconcile()
+
+    lines = exposition(bench.controller.decided.figures(lambda: bench.controller.state.targets)).splitlines()
+
+    assert f'lossline_workers_wanted{{queue="{QUEUE}"}} 2.0' in lines
+    assert f'lossline_scale_decisions_total{{direction="more",queue="{QUEUE}"}} 1.0' in lines
+    assert f'lossline_worker_starts_total{{outcome="started",queue="{QUEUE}"}} 2.0' in lines
+    assert f'lossline_worker_starts_total{{outcome="failed",queue="{QUEUE}"}} 1.0' in lines
+    assert "lossline_worker_deaths_total 1.0" in lines
