@@ -14,8 +14,9 @@ from services.api.call import Call
 from services.api.content_types import EXPOSURE_TYPES
 from services.api.errors import BadRequest, NotFound, TooLarge
 from services.api.files import adopt_copy, copy_object
+from services.api.parquet_storage import as_kept
 from services.api.stored_stream import stored_stream
-from services.api.uploads import Upload, check_content, rows_of
+from services.api.uploads import Upload, check_content, rows_of, take_in
 from shared.database.presigned_uploads import PresignedUpload
 from shared.database.removals import note_removals
 from shared.database.resources import File
@@ -86,10 +87,15 @@ def take_over(call: Call, upload: PresignedUpload) -> File:
         raise BadRequest({"detail": "Nothing has been uploaded: send the form to the store first."}) from error
     if info.size > largest(call):
         raise TooLarge(largest(call))
+    counted = upload.field == "location_file"
     with closing(stored_stream(call.store, info.key, info.size)) as stream:
         looked_at = Upload(stream, upload.filename, upload.content_type)
         check_content(looked_at, EXPOSURE_TYPES, call.dependencies.settings.json_limit)
-        rows = rows_of(looked_at) if upload.field == "location_file" else None
+        with as_kept(call, looked_at, upload.field) as kept:
+            if kept is not looked_at:
+                call.store.delete(info.key)
+                return take_in(call, kept, counted=counted)
+        rows = rows_of(looked_at) if counted else None
     return adopt_copy(call, info, upload.filename, upload.content_type, rows)
 
 

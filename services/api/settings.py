@@ -79,6 +79,8 @@ class ApiSettings:
     restrict_system_logs: bool = False
     analysis_status_open: bool = False
     """Whether workers of somebody else may tell of progress without credentials."""
+    parquet_storage: bool = False
+    """Whether exposure that comes as csv is kept as parquet."""
     presigned: PresignedSettings = field(default_factory=PresignedSettings)
     disable_v2: bool = False
     traced: bool = False
@@ -108,6 +110,7 @@ class ApiSettings:
             priority_admin_levels=_levels(options),
             restrict_system_logs=options.flag("RESTRICT_SYSTEM_LOGS", default=False),
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
+            parquet_storage=options.flag("PORTFOLIO_PARQUET_STORAGE", default=False),
             presigned=PresignedSettings.from_options(options),
             disable_v2=options.flag("DISABLE_V2_API", default=False),
             traced=traces_wanted(environ),

@@ -94,6 +94,7 @@ def test_limits_are_read() -> None:
             "OASIS_API_PROXIES": "2",
             "OASIS_SERVER_PRESIGNED_DOWNLOADS": "Asked",
             "OASIS_SERVER_PRESIGNED_UPLOADS": "True",
+            "OASIS_PORTFOLIO_PARQUET_STORAGE": "True",
             "OASIS_AWS_QUERYSTRING_EXPIRE": "60",
             "OASIS_SERVER_DISABLE_V2_API": "True",
         }
@@ -102,4 +103,5 @@ def test_limits_are_read() -> None:
     assert settings.auth.login_limits == LoginLimits(3, timedelta(hours=1))
     assert (settings.upload_limit, settings.json_limit, settings.proxies) == (1_000_000, 2048, 2)
     assert settings.disable_v2
+    assert settings.parquet_storage
     assert settings.presigned == PresignedSettings(Presigned.ASKED, uploads=True, good_for=timedelta(minutes=1))

@@ -16,6 +16,7 @@ from services.api.files import find_file, release_files, store_json
 from services.api.groups import groups_of
 from services.api.http import empty_answer, json_answer
 from services.api.lookups import find
+from services.api.parquet_storage import as_kept
 from services.api.serialize.portfolios import CURRENCY_FIELD
 from services.api.uploads import Upload, expect_file, take_in, uploaded, uploaded_file
 from shared.database.resources import File, Portfolio
@@ -38,7 +39,7 @@ def exposure_file(field: str) -> dict[str, Handler]:
     def post(call: Call, pk: int) -> Response:
         find(call, Portfolio, pk)
         upload = uploaded_file(call, EXPOSURE_TYPES)
-        return _take(call, pk, field, lambda: take_in(call, upload, counted=field == "location_file"))
+        return _take(call, pk, field, lambda: _keep(call, upload, field))
 
     def delete(call: Call, pk: int) -> Response:
         return _delete(call, pk, field)
@@ -69,6 +70,11 @@ def delete_currency_conversion(call: Call, pk: int) -> Response:
 def get_errors(call: Call, pk: int) -> Response:
     """What the last validation, exposure run or transformation had to say."""
     return file_answer(call, _file_of(call, find(call, Portfolio, pk), "run_errors_file"))
+
+
+def _keep(call: Call, upload: Upload, field: str) -> File:
+    with as_kept(call, upload, field) as kept:
+        return take_in(call, kept, counted=field == "location_file")
 
 
 def _store_rates(call: Call, upload: Upload, as_csv: bool) -> File:

@@ -61,13 +61,14 @@ def seen_store(s3_settings: S3Settings, external: str) -> Iterator[S3Store]:
 def make_api(engine: Engine, seen_store: S3Store) -> MakeApi:
     """A client of the administrator, by what is set about presigned requests."""
 
-    def make(**presigned: object) -> Api:
+    def make(*, parquet_storage: bool = False, **presigned: object) -> Api:
         settings = ApiSettings(
             database=engine.url,
             store=ObjectStoreSettings(seen_store._settings),
             broker="amqp://nobody@127.0.0.1:1/",
             auth=AuthSettings(signing_key="a key of the tests", administrator=Administrator("admin", "password")),
             upload_limit=LIMIT,
+            parquet_storage=parquet_storage,
             presigned=PresignedSettings(**presigned),  # type: ignore[arg-type]
         )
         with Session(engine) as session, session.begin():

@@ -233,3 +233,16 @@ def test_where_it_is_not_set_the_answer_names_the_settings(make_api: MakeApi) ->
         answer = api.post(url, CSV)
         assert answer.status_code == 404
         assert "OASIS_SERVER_PRESIGNED_UPLOADS" in answer.json["detail"]
+
+
+def test_what_is_kept_as_parquet_is_so_however_it_came(
+    make_api: MakeApi, session: Session, seen_store: S3Store
+) -> None:
+    api = make_api(uploads=True, parquet_storage=True)
+    path = f"portfolios/{api.portfolio(None)['id']}/location_file/"
+    form = begin(api, path)
+    send(form)
+
+    assert complete(api, form).json["filename"] == "location.csv.parquet"
+    assert api.get(path).data.startswith(b"PAR1")
+    assert files_of(seen_store, session) == (1, 1)
