@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
+from services.api.request_ids import request_id
+
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
 
@@ -28,7 +30,8 @@ def trace_requests(app: Flask, tracer: "Tracer") -> None:
         if request.path.endswith(_QUIET):
             return
         context = propagator.extract(request.headers)
-        attributes = {"http.request.method": request.method, "url.path": request.path}
+        facts = {"http.request.method": request.method, "url.path": request.path}
+        attributes = facts | {"lossline.request.id": request_id()}
         g.span = tracer.start_span(_name(), context, SpanKind.SERVER, attributes)
         g.trace_parent = _header(g.span.get_span_context())
 

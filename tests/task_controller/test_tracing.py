@@ -289,10 +289,11 @@ def test_requests_are_called_by_their_route_and_those_of_machines_are_left_out(
     platform: Platform, collector: Collector, resources: ExitStack
 ) -> None:
     for path in ("/healthcheck/", "/metrics", "/v2/analyses/7/"):
-        platform.api.get(path)
+        platform.api.get(path, headers={"X-Request-Id": "mine"})
     resources.close()
 
-    assert "GET /v2/analyses/<pk>/" in {each.name for each in collector.spans}
+    seen = collector.named("GET /v2/analyses/<pk>/")
+    assert (seen.attributes["url.path"], seen.attributes["lossline.request.id"]) == ("/v2/analyses/7/", "mine")
     assert not [each.name for each in collector.spans if "metrics" in each.name or "health" in each.name]
 
 

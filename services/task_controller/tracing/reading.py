@@ -1,7 +1,7 @@
 """Reads runs whose trace is due, with what their spans are made of."""
 
 from collections.abc import Collection, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
@@ -49,11 +49,11 @@ def read_run(connection: Connection, run_id: int) -> TracedRun | None:
         planned_at=connection.scalar(planned),
         ended_at=row.ended_at,
         resumed_from=Origin(row.earlier_uuid, row.earlier_parent) if row.earlier_parent else None,
-        stages=tuple(_stages(connection, run_id)),
+        stages=tuple(_stages(connection, run_id, row.ended_at)),
     )
 
 
-def _stages(connection: Connection, run_id: int) -> Iterator[TracedStage]:
+def _stages(connection: Connection, run_id: int, run_ended_at: datetime) -> Iterator[TracedStage]:
     """Without those that waited until the run was over, and those that an earlier run has executed."""
     attempts: dict[int, list[TracedAttempt]] = {}
     for stage, attempt in _attempts(connection, run_id):
@@ -67,7 +67,8 @@ def _stages(connection: Connection, run_id: int) -> Iterator[TracedStage]:
     for row in connection.execute(query.where(StageRow.run_id == run_id).order_by(StageRow.position)):
         facts = {name: getattr(row, name) for name in ("position", "step", "phase", "queue", "size")}
         own = tuple(attempts.get(row.position, ()))
-        yield TracedStage(**facts, failed=row.error, ended_at=row.ended_at, attempts=own)
+        ended_at = row.ended_at or run_ended_at
+        yield TracedStage(**facts, failed=row.error, ended_at=ended_at, attempts=own)
 
 
 def _attempts(connection: Connection, run_id: int) -> Iterator[tuple[int, TracedAttempt]]:

@@ -4,15 +4,17 @@ import gzip
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from services.worker_monitor.retention import Retention
+from services.worker_monitor.run_sweeper import RunSweeper
 from shared.database.execution import Removal
 from shared.database.presigned_uploads import PresignedUpload
 from shared.database.resources import File
@@ -246,3 +248,18 @@ def test_what_is_kept_as_parquet_is_so_however_it_came(
     assert complete(api, form).json["filename"] == "location.csv.parquet"
     assert api.get(path).data.startswith(b"PAR1")
     assert files_of(seen_store, session) == (1, 1)
+
+
+def test_what_is_never_completed_is_swept_when_its_form_has_long_expired(
+    api: Api, path: str, session: Session, engine: Engine, seen_store: S3Store
+) -> None:
+    send(begin(api, path))
+    sweeper = RunSweeper(engine, seen_store, Retention())
+
+    sweeper.sweep(Event())
+    assert len(list(seen_store.list("uploads/"))) == 1
+    session.execute(update(Removal).values(not_before=Removal.not_before - timedelta(hours=26)))
+    session.commit()
+    sweeper.sweep(Event())
+
+    assert list(seen_store.list("")) == []
