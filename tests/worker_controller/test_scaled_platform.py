@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def platform(home: Path) -> Iterator[Platform]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        fleet = Fleet(model, workers=2, slots=2, environ={"LOSSLINE_STEPS": "benchmarks.noop_steps"})
+        fleet = Fleet(model, workers=2, slots=2, environ={"LOSSLINE_STEPS": "tests.worker_controller.slow_steps"})
         cache = Path(os.environ.get("NUMBA_CACHE_DIR", home / "cache"))
         starting = Platform(layout, [fleet], free_port(), cache, said=lambda _: None, scale=True)
         with starting as running:
@@ -101,18 +102,48 @@ def test_a_run_without_a_worker_gets_workers_completes_and_the_workers_go(
     api.post(f"v2/models/{model}/scaling_configuration/", wanted)
     analysis = new_analysis(api, model, tmp_path, chunks=40)
     # When a run is requested
+    began = time.monotonic()
     api.post(f"v2/analyses/{analysis}/generate_and_run/")
+    eventually(lambda: api.get(f"v2/analyses/{analysis}/")["status_count"]["STARTED"], "a sub-task is started", 60)
+    print(f"{time.monotonic() - began:.1f} s to the first sub-task")  # noqa: T201 - shown by `pytest -s`
     # Then two workers come, and it completes
     eventually(lambda: len(served_by(api)) == 2, "two workers serve", 60)
     eventually(status(api, analysis), "the run is completed", 90)
     # And they go, with nothing interrupted
     eventually(lambda: not served_by(api), "the workers leave", 60)
-    rows = api.get(f"v2/analyses/{analysis}/sub_task_list/")
-    assert {row["status"] for row in rows} == {"COMPLETED"}
-    attempts = [api.get(f"v2/analysis-task-statuses/{row['id']}/attempts/") for row in rows]
-    assert {each["cause"] for of_one in attempts for each in of_one} == {None}
+    assert_nothing_was_interrupted(api, analysis)
     fleet = platform.layout.run / "fleet"
     eventually(lambda: not list(fleet.iterdir()), "their folders are gone")
+
+
+def assert_nothing_was_interrupted(api: ApiClient, analysis: int) -> None:
+    """Also what follows the end of a run, its cleaning up, is waited for."""
+    path = f"v2/analyses/{analysis}/sub_task_list/"
+    eventually(lambda: {row["status"] for row in api.get(path)} == {"COMPLETED"}, "all sub-tasks are completed")
+    rows = api.get(path)
+    attempts = [api.get(f"v2/analysis-task-statuses/{row['id']}/attempts/") for row in rows]
+    assert {(len(of_one), of_one[0]["cause"]) for of_one in attempts} == {(1, None)}
+
+
+def test_fleets_that_grow_and_shrink_under_load_interrupt_no_sub_task(
+    platform: Platform, api: ApiClient, tmp_path: Path
+) -> None:
+    model = model_id(api)
+    scaling = f"v2/models/{model}/scaling_configuration/"
+    api.post(scaling, {"scaling_strategy": "FIXED_WORKERS", "worker_count_fixed": 2, "worker_count_min": 0})
+    analysis = new_analysis(api, model, tmp_path, chunks=60)
+    api.post(f"v2/analyses/{analysis}/generate_and_run/")
+    # Given two workers with full slots
+    eventually(lambda: sum(not each["free_slots"] for each in served_by(api)) == 2, "both are busy", 60)
+    first = {each["worker_id"] for each in served_by(api)}
+    # When one is to go, and come back
+    api.post(scaling, {"worker_count_fixed": 1})
+    eventually(lambda: len(served_by(api)) == 1, "one is drained")
+    api.post(scaling, {"worker_count_fixed": 2})
+    eventually(lambda: {each["worker_id"] for each in served_by(api)} - first, "another one comes", 60)
+    # Then every sub-task was attempted once
+    eventually(status(api, analysis), "the run is completed", 90)
+    assert_nothing_was_interrupted(api, analysis)
 
 
 def test_a_killed_controller_comes_back_to_the_same_workers_and_a_killed_worker_is_replaced(
