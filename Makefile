@@ -11,7 +11,12 @@ PYTEST_FLAGS ?= $(if $(CI),-p no:cacheprovider --durations=20)
 # Made-up requests for each operation of the API in `make operations`.
 EXAMPLES ?= 100
 
-.PHONY: help demo test check operations chaos up install clean constraints broker-package test-packages
+# In containers: the files that say how, and the name of all that belongs together.
+COMPOSE_FILES ?= compose/compose.yaml
+COMPOSE = docker compose $(addprefix --file ,$(COMPOSE_FILES))
+PROJECT = $(or $(COMPOSE_PROJECT_NAME),lossline)
+
+.PHONY: help demo test check operations chaos up down logs install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
@@ -19,15 +24,28 @@ help:
 	@echo "make chaos   play random schedules of faults: SEED=1 RUNS=10"
 	@echo "make check   ruff, mypy, import rules, generated documents"
 	@echo "make operations  many more made-up requests to the API than make test sends"
-	@echo "make up      run all services on this machine until Ctrl-C"
+	@echo "make up      build and start everything in containers (make down, make logs)"
 	@echo "make install install what the others need (they do it themselves)"
 	@echo "make clean   remove what the others made in this folder"
 
 demo: install
 	$(BIN)/lossline demo $(ARGS)
 
-up: install
-	$(BIN)/lossline up $(ARGS)
+up:
+	python3 compose/make_secrets.py $(LOSSLINE_SECRETS)
+	$(COMPOSE) --profile models build
+	$(COMPOSE) up --detach --wait $(ARGS)
+	@echo "Lossline is up: http://$(or $(LOSSLINE_LISTEN),127.0.0.1):$(or $(LOSSLINE_PORT),8000)/"
+
+# Workers are not compose's. Who started them goes first, or it would start them again. Data stay: their volumes are kept.
+down:
+	$(COMPOSE) stop worker_controller
+	docker ps --all --quiet --filter label=lossline.fleet=$(PROJECT) \
+	  | xargs --no-run-if-empty docker stop -t 45 | xargs --no-run-if-empty docker rm --volumes
+	$(COMPOSE) down --remove-orphans $(ARGS)
+
+logs:
+	$(COMPOSE) logs --follow $(ARGS)
 
 # Compiling the loss kernels takes minutes the first time; kept outside of the checkout, it is done once.
 test: export NUMBA_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lossline/numba

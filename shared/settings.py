@@ -140,3 +140,8 @@ def broker_url(environ: Mapping[str, str]) -> str:
     password = quote(options.secret("RABBIT_PASS") or "rabbit", safe="")
     host = options.text("RABBIT_HOST", "127.0.0.1")
     return f"amqp://{user}:{password}@{host}:{options.integer('RABBIT_PORT', 5672, least=1)}/"
+
+
+def broker_prepared(environ: Mapping[str, str]) -> bool:
+    """Whether exchanges and queues are made by `lossline prepare`, and a service may make no other's."""
+    return Options("CELERY", environ).flag("BROKER_PREPARED", default=False)

@@ -1,5 +1,7 @@
 """The exchanges and queues of Lossline, as data."""
 
+from collections.abc import Collection
+
 from shared import names
 from shared.broker.topology import BindingSpec, ExchangeSpec, QueueSpec, Topology
 from shared.core.plan import RECORDER_QUEUE
@@ -17,6 +19,17 @@ PLATFORM = Topology(
     ),
 )
 """What every service declares at start. Heartbeats older than 30 s say nothing any more."""
+
+
+def to_declare(whole: Topology, own: Collection[str], *, prepared: bool) -> Topology:
+    """What a service declares at start: all that it needs, or, at a broker that was prepared, its own queues alone.
+
+    Declaring a queue takes the right to delete it. `lossline prepare` and the task controller make what is everybody's.
+    """
+    if not prepared:
+        return whole
+    queues = tuple(queue for queue in whole.queues if queue.name in own)
+    return Topology(queues=queues, bindings=tuple(each for each in whole.bindings if each.queue in own))
 
 
 def work_queue(name: str) -> QueueSpec:

@@ -95,7 +95,7 @@ class ApiSettings:
         threads = options.integer("API_THREADS", cls.threads, least=1)
         settings = cls(
             database=database_url(environ),
-            store=ObjectStoreSettings.from_lookup(options.get),
+            store=ObjectStoreSettings.from_lookup(options.secret),
             broker=broker_url(environ),
             auth=auth_settings(options),
             host=options.text("API_HOST", cls.host),
@@ -117,7 +117,8 @@ class ApiSettings:
             oed_version=options.get("OED_SCHEMA_INFO"),
             log_level=options.text("LOG_LEVEL", cls.log_level).upper(),
         )
-        refuse_known_secrets(settings.host, settings.auth)
+        # Within a container a service listens everywhere; what counts is where the engine leads to it from.
+        refuse_known_secrets(options.text("API_PUBLISHED_HOST", settings.host), settings.auth)
         return settings
 
 

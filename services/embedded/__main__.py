@@ -34,6 +34,9 @@ WebsocketPort = Annotated[
 ]
 
 
+Patience = Annotated[float, typer.Option(min=0, help="Seconds that database, store and broker have to come up.")]
+
+
 @app.command()
 def up(
     model: Models = [],  # noqa: B006 - typer reads it
@@ -87,6 +90,14 @@ def doctor(
     from services.embedded.operating import doctor as run
 
     raise typer.Exit(run(api, json, Console()))
+
+
+@app.command("prepare")
+def make_ready(patience: Patience = 60) -> None:
+    """Make ready what the variables of the services name: schema, bucket, queues. Before services of a new version."""
+    from services.embedded.preparing import prepare
+
+    prepare(os.environ, patience, typer.echo)
 
 
 @parked.command("list")

@@ -99,7 +99,7 @@ def _reach(said: str, environ: Mapping[str, str], api: str | None, layout: Layou
     try:
         broker = broker_url(environ)
         parameters_of(broker, "", 0)
-        store = ObjectStoreSettings.from_lookup(options.get)
+        store = ObjectStoreSettings.from_lookup(options.secret)
         address = api or _api_of(options)
         websocket = _websocket_of(options, address)
         return Reach(said, database_url(environ), broker, store, address, websocket, layout)

@@ -24,12 +24,13 @@ from shared import names
 from shared.broker.aio_client import AsyncBroker
 from shared.broker.errors import BrokerError
 from shared.broker.port import OutgoingMessage
+from shared.broker.topology import Topology
 from shared.messages.catalogue import RegisterModel
 from shared.messages.envelope import encode
 from shared.object_store import InvalidObjectStoreSettings, ObjectStoreError, open_object_store
 from shared.service import configure_logging, serve_health
 from shared.settings import BadSetting
-from shared.topology import PLATFORM, worker_topology
+from shared.topology import PLATFORM, to_declare, worker_topology
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,7 @@ async def work(settings: Settings, registration: RegisterModel | None) -> int:
             await asyncio.to_thread(store.check)
             if not settings.is_internal:
                 await forks.ready()
-            await broker.declare(PLATFORM, timeout=30)
-            await broker.declare(worker_topology(worker_id, settings.queue))
+            await broker.declare(topology(worker_id, settings), timeout=30)
             cache = ObjectCache(store, directory / "objects")
             supervisor = Supervisor(Workshop(worker_id, settings, directory, store, cache, forks), broker)
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,6 +78,12 @@ async def work(settings: Settings, registration: RegisterModel | None) -> int:
                 log.info("Serving", extra={"worker": worker_id, "queue": settings.queue, "slots": settings.slots})
                 await supervisor.run(settings.queue)
     return 0
+
+
+def topology(worker_id: str, settings: Settings) -> Topology:
+    """What the worker declares: the platform's queues too, unless they are there and not ours to make."""
+    own = (settings.queue, names.worker_queue(worker_id))
+    return to_declare(PLATFORM.merged(worker_topology(worker_id, settings.queue)), own, prepared=settings.prepared)
 
 
 def fork_server(settings: Settings, directory: Path) -> ForkServer:

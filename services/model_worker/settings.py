@@ -14,7 +14,7 @@ from services.model_worker.watchdog import Patience
 from shared import names
 from shared.core.plan import RunMode
 from shared.object_store import ObjectStoreSettings
-from shared.settings import BadSetting, Options, broker_url
+from shared.settings import BadSetting, Options, broker_prepared, broker_url
 
 INTERNAL = "SERVER-INTERNAL"
 """The run mode of the internal worker, which has no model."""
@@ -39,6 +39,8 @@ class Settings:
     keep_remote_data: bool = False
     debug: bool = False
     warm_programs: bool = True
+    prepared: bool = False
+    """Whether the broker has the platform's queues already, and ours are the only ones that we may declare."""
     health_port: int = 0
     beat_every: float = 2.0
     claim_again_after: float = 2.0
@@ -82,7 +84,8 @@ class Settings:
             place=no_model() if internal else find_model_place(environ),
             run_mode=run_mode,
             broker=broker_url(environ),
-            store=ObjectStoreSettings.from_lookup(options.get),
+            prepared=broker_prepared(environ),
+            store=ObjectStoreSettings.from_lookup(options.secret),
             slots=slots,
             base_directory=Path(options.text("BASE_RUN_DIR", "/tmp/run")),  # noqa: S108 - the reference's default
             step_environ=without_secrets(environ) | steps,

@@ -20,7 +20,7 @@ from shared.broker.errors import BrokerError
 from shared.broker.pika_client import BlockingBroker
 from shared.service import configure_logging, serve_health, stop_on_signals, threads
 from shared.settings import BadSetting
-from shared.topology import PLATFORM
+from shared.topology import PLATFORM, to_declare
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def main() -> int:
     configure_logging("worker-controller", level.upper())
     try:
         settings = Settings.read(os.environ)
-        models = read_models_file(settings.models_file)
+        models = read_models_file(settings.models_file, os.environ)
     except (BadSetting, ControllerError, OSError) as error:
         return _refuse(error, 2)
     try:
@@ -49,7 +49,7 @@ def run(settings: Settings, models: Mapping[str, ModelEntry]) -> int:
         open_fleet(settings) as fleet,
     ):
         broker.wait_connected(30)
-        broker.declare(PLATFORM)
+        broker.declare(to_declare(PLATFORM, (), prepared=settings.prepared))
         listener = Listener(settings.addresses.websocket, api, latest)
         options = ScalingOptions(api, settings.scaling_age)
         rules, every = settings.rules, settings.every

@@ -27,6 +27,8 @@ _TIMEOUT = 30
 _NEVER_STARTED = 127
 _BY_SIGNAL = 128
 _CONFLICT = 409
+_CONFINED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "tmpfs": {"/tmp": "mode=1777"}}  # noqa: S108
+"""What model code is never given. A read-only root file system leaves volumes, and a small `/tmp`, to write to."""
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]+")
 
 
@@ -59,6 +61,8 @@ class DockerFleet:
         with _as_fleet_error():
             container = self._engine.containers.create(model.image, **self._options(name, model))
             try:
+                for network in model.networks[1:]:
+                    self._engine.networks.get(network).connect(container)
                 container.start()
             except DockerException:
                 container.remove(force=True, v=True)
@@ -85,9 +89,11 @@ class DockerFleet:
             "environment": model.variables(self.environ) | {"LOSSLINE_FLEET_NAME": name},
             "labels": {FLEET: self.namespace, NAME: name, QUEUE: model.queue},
             "volumes": list(model.volumes),
-            "network": model.network,
+            "network": model.networks[0] if model.networks else None,
             "nano_cpus": None if model.cpus is None else int(model.cpus * 1e9),
             "mem_limit": model.memory,
+            "read_only": model.read_only,
+            **_CONFINED,
         }
 
     def _rows(self, name: str | None = None) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from services.worker_controller.errors import BadModelsFile
+from services.worker_controller.interpolation import UnknownVariable, interpolated
 from shared.names import model_queue
 
 _RUN_MODES = ("v1", "v2")
@@ -18,6 +19,7 @@ class ModelEntry:
     """How workers of one model are started. What a fleet cannot use is refused by that fleet, not here.
 
     `environment`: a value of null is taken from the controller's own environment. `cpus` in cores, `memory` as `4G`.
+    `networks`: the first is the one that a container is made in. `read_only`: whether its root file system is.
     """
 
     supplier: str
@@ -30,7 +32,8 @@ class ModelEntry:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     volumes: tuple[str, ...] = ()
-    network: str | None = None
+    networks: tuple[str, ...] = ()
+    read_only: bool = True
     cpus: float | None = None
     memory: str | None = None
 
@@ -57,11 +60,14 @@ _KNOWN = tuple(each.name for each in fields(ModelEntry))
 _NEEDED = ("supplier", "model", "version")
 
 
-def read_models_file(path: Path) -> Mapping[str, ModelEntry]:
-    """The models by queue. Raises BadModelsFile with a sentence that names the entry and what is wrong with it."""
+def read_models_file(path: Path, environ: Mapping[str, str]) -> Mapping[str, ModelEntry]:
+    """The models by queue; `${NAME}` is taken from `environ`.
+
+    Raises BadModelsFile with a sentence that names the entry and what is wrong with it.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = interpolated(yaml.safe_load(path.read_text(encoding="utf-8")), environ)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, UnknownVariable) as error:
         raise BadModelsFile(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict) or set(content) != {"models"} or not isinstance(content["models"], list):
         raise BadModelsFile(f"{path} must hold one key, `models`, with a list of models")
@@ -87,8 +93,10 @@ def _entry(where: str, given: Any) -> ModelEntry:
 def _checked(where: str, name: str, value: Any) -> Any:
     if name == "environment":
         return _environment(where, value)
-    if name in ("command", "volumes"):
+    if name in ("command", "volumes", "networks"):
         return _texts(where, value)
+    if name == "read_only":
+        return _yes_or_no(where, value)
     if name == "slots":
         return _number(where, value, int)
     if name == "cpus":
@@ -115,6 +123,12 @@ def _texts(where: str, value: Any) -> Sequence[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise BadModelsFile(f"{where} must be a list of texts")
     return tuple(value)
+
+
+def _yes_or_no(where: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise BadModelsFile(f"{where} must be true or false, not {value!r}")
 
 
 def _number(where: str, value: Any, *kinds: type) -> Any:

@@ -9,7 +9,7 @@ from services.worker_controller.addresses import Addresses
 from services.worker_controller.pacing import Pacing
 from services.worker_controller.plan import Rules
 from services.worker_controller.rules import Limits
-from shared.settings import BadSetting, Options, broker_url
+from shared.settings import BadSetting, Options, broker_prepared, broker_url
 
 FLEETS = ("process", "docker")
 
@@ -32,6 +32,8 @@ class Settings:
     lifeline: int = 0
     stop_workers: bool = False
     stop_within: float = 60.0
+    prepared: bool = False
+    """Whether the broker has all queues already, and we may declare none."""
     health_port: int = 0
 
     @classmethod
@@ -61,6 +63,7 @@ class Settings:
             lifeline=options.integer("LIFELINE", 0),
             stop_workers=options.flag("STOP_WORKERS", default=False),
             stop_within=options.seconds("STOP_WITHIN", cls.stop_within),
+            prepared=broker_prepared(environ),
             health_port=options.integer("HEALTH_PORT", 0),
         )
 

@@ -23,11 +23,13 @@ from services.worker_monitor.run_sweeper import RunSweeper
 from services.worker_monitor.settings import Settings
 from services.worker_monitor.slots import Slot
 from services.worker_monitor.sweeper import Sweeper
+from shared import names
 from shared.broker.port import BrokerPort
+from shared.broker.topology import Topology
 from shared.core.plan import RECORDER_QUEUE
 from shared.object_store import ObjectStore
 from shared.service import threads
-from shared.topology import PLATFORM, worker_topology
+from shared.topology import PLATFORM, to_declare, worker_topology
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ class WorkerMonitor:
     def __init__(self, engine: Engine, broker: BrokerPort, store: ObjectStore, settings: Settings) -> None:
         self.worker_id = f"monitor-{uuid4().hex}"
         self._grace = settings.grace
-        broker.declare(PLATFORM.merged(worker_topology(self.worker_id, RECORDER_QUEUE)))
+        broker.declare(_topology(self.worker_id, prepared=settings.prepared))
         self._holdings = Holdings(settings.slots)
         recorder = Recorder(engine, store, settings.policy, self.worker_id)
         self._control = Control(broker, self.worker_id, self._holdings)
@@ -76,6 +78,11 @@ class WorkerMonitor:
     def _drain(self, stopping: Event) -> None:
         stopping.wait()
         self._holdings.drain(self._grace)
+
+
+def _topology(worker_id: str, *, prepared: bool) -> Topology:
+    own = (names.MONITOR_QUEUE, RECORDER_QUEUE, names.worker_queue(worker_id))
+    return to_declare(PLATFORM.merged(worker_topology(worker_id, RECORDER_QUEUE)), own, prepared=prepared)
 
 
 def _stopping_at_end(loop: Loop, stopping: Event, ending: Event) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import URL
 from services.worker_monitor.retention import Retention
 from shared.core.retries import RetryPolicy
 from shared.object_store import ObjectStoreSettings
-from shared.settings import Options, broker_url, database_url
+from shared.settings import Options, broker_prepared, broker_url, database_url
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Settings:
     database: URL
     broker: str = field(repr=False)
     objects: ObjectStoreSettings
+    prepared: bool = False
+    """Whether the broker has all queues already, and ours are the only ones that we may declare."""
     health_port: int = 0
     slots: int = 2
     """Sub-tasks recorded at a time."""
@@ -43,7 +45,8 @@ class Settings:
         return cls(
             database=database_url(environ),
             broker=broker_url(environ),
-            objects=ObjectStoreSettings.from_lookup(options.get),
+            prepared=broker_prepared(environ),
+            objects=ObjectStoreSettings.from_lookup(options.secret),
             health_port=options.integer("HEALTH_PORT", 0),
             slots=options.integer("SLOTS", 2, least=1),
             grace=options.seconds("GRACE", 10.0),

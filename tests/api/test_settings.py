@@ -1,12 +1,14 @@
 """What the service reads of its environment, and when it refuses to start."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from services.api.auth.limits import LoginLimits
 from services.api.presigned_settings import Presigned, PresignedSettings
 from services.api.settings import ApiSettings, InsecureSettings
+from shared.object_store import S3Settings
 from shared.settings import BadSetting
 
 KEY = {"OASIS_SERVER_SECRET_KEY": "d8ed5f0a5a9d4e4f"}
@@ -57,6 +59,24 @@ def test_well_known_secrets_are_refused_where_others_can_connect(environ: dict[s
     assert ApiSettings.from_environ(environ).host == "127.0.0.1"
     with pytest.raises(InsecureSettings):
         ApiSettings.from_environ(environ | {"OASIS_API_HOST": "0.0.0.0"})  # noqa: S104 - that is what is refused
+
+
+def test_what_counts_for_well_known_secrets_is_the_address_that_is_published() -> None:
+    environ = KEY | {"OASIS_API_HOST": "0.0.0.0"}  # noqa: S104 - within a container
+    known = {"OASIS_SERVICE_USERNAME_OR_ID": "admin", "OASIS_SERVICE_PASSWORD_OR_SECRET": "password"}
+    assert ApiSettings.from_environ(environ | known | {"OASIS_API_PUBLISHED_HOST": "127.0.0.1"}).host == "0.0.0.0"  # noqa: S104
+    with pytest.raises(InsecureSettings, match=r"listen on 192\.0\.2\.7"):
+        ApiSettings.from_environ(environ | known | {"OASIS_API_PUBLISHED_HOST": "192.0.2.7"})
+
+
+def test_keys_of_the_object_store_may_be_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("an-id\n")
+    (tmp_path / "secret").write_text("hidden\n")
+    names = {"OASIS_AWS_ACCESS_KEY_ID_FILE": "key", "OASIS_AWS_SECRET_ACCESS_KEY_FILE": "secret"}
+    environ = KEY | {name: str(tmp_path / file) for name, file in names.items()}
+    store = ApiSettings.from_environ(environ | {"OASIS_STORAGE_TYPE": "s3", "OASIS_AWS_BUCKET_NAME": "b"}).store.backend
+    assert isinstance(store, S3Settings)
+    assert (store.access_key_id, store.secret_access_key) == ("an-id", "hidden")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ class DatabaseServer:
         """A database like this one, which nobody may be connected to."""
         return self._copy(str(url.database))
 
+    def empty(self) -> AbstractContextManager[URL]:
+        """A database without any table."""
+        return self._copy("template1")
+
     @contextmanager
     def _copy(self, template: str) -> Iterator[URL]:
         name = f"test_{uuid4().hex[:12]}"

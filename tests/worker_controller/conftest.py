@@ -10,15 +10,23 @@ from pathlib import Path
 import pytest
 
 from services.worker_controller.process_fleet import ProcessFleet
-from tests.worker_controller.fleets import Backend, DockerBackend, ProcessBackend, docker_problem
+from tests.compose.engine import PYTHON, docker_engine, have_images
+from tests.worker_controller.fleets import Backend, DockerBackend, ProcessBackend
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[None]:
+    """An engine that answers and has an image with Python."""
+    with docker_engine():
+        have_images({"python": PYTHON})
+        yield
 
 
 @pytest.fixture(params=["process", "docker"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each fleet in turn, without members; those that the test leaves are ended."""
-    problem = docker_problem() if request.param == "docker" else None
-    if problem is not None:
-        pytest.skip(problem)
+    if request.param == "docker":
+        request.getfixturevalue("engine")
     opened: Backend = DockerBackend() if request.param == "docker" else ProcessBackend(tmp_path)
     with opened.fleet:
         yield opened

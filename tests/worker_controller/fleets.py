@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,9 +15,9 @@ from services.worker_controller.docker_fleet import NAME, DockerFleet
 from services.worker_controller.fleet import Fleet, Member
 from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.process_fleet import ProcessFleet
+from tests.compose.engine import PYTHON
 from tests.worker_controller.waiting import eventually
 
-IMAGE = "python:3.11-slim-bookworm"
 WAITS = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -98,7 +96,7 @@ class ProcessBackend(_Any):
 class DockerBackend(_Any):
     """Containers of a namespace of the test's own."""
 
-    image = IMAGE
+    image = PYTHON
 
     def __init__(self) -> None:
         self._namespace = uuid4().hex
@@ -121,15 +119,3 @@ class DockerBackend(_Any):
         assert isinstance(self.fleet, DockerFleet)
         (found,) = self.fleet._engine.containers.list(all=True, filters={"label": f"{NAME}={name}"})
         return found
-
-
-def docker_problem() -> str | None:
-    """Why there can be no containers here, or None."""
-    # By its command: the library leaves its socket open where nobody answers.
-    if shutil.which("docker") is None or _docker("version"):
-        return "no Docker Engine answers"
-    return f"the Docker Engine does not have {IMAGE}" if _docker("image", "inspect", IMAGE) else None
-
-
-def _docker(*arguments: str) -> int:
-    return subprocess.run(["docker", *arguments], check=False, capture_output=True, timeout=30).returncode

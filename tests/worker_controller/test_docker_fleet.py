@@ -11,18 +11,15 @@ import pytest
 from services.worker_controller.docker_fleet import DockerFleet, how_it_ended
 from services.worker_controller.errors import FleetError
 from services.worker_controller.models_file import ModelEntry
-from tests.worker_controller.fleets import WAITS, DockerBackend, docker_problem
+from tests.worker_controller.fleets import WAITS, DockerBackend
 from tests.worker_controller.waiting import eventually
 
 EATS_MEMORY = "held = [bytearray(8_000_000) for _ in range(100)]"
 
 
 @pytest.fixture
-def docker() -> Iterator[DockerBackend]:
+def docker(engine: None) -> Iterator[DockerBackend]:
     """An engine without workers of ours."""
-    problem = docker_problem()
-    if problem is not None:
-        pytest.skip(problem)
     opened = DockerBackend()
     with opened.fleet:
         yield opened
@@ -40,7 +37,7 @@ def test_an_image_that_is_not_there_is_named_and_leaves_nothing(docker: DockerBa
 
 @pytest.mark.integration
 def test_a_network_or_a_volume_that_cannot_be_used_leaves_nothing(docker: DockerBackend) -> None:
-    for wrong in ({"network": "there-is-no-such-network"}, {"volumes": ("relative/path:/x:nonsense",)}):
+    for wrong in ({"networks": ("there-is-no-such-network",)}, {"volumes": ("relative/path:/x:nonsense",)}):
         with pytest.raises(FleetError, match="the Docker Engine fails"):
             docker.fleet.start("one", replace(docker.model(WAITS), **wrong))  # type: ignore[arg-type]
     assert list(docker.fleet.members()) == []

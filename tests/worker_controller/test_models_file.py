@@ -30,14 +30,14 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_models_are_found_by_the_queue_that_their_workers_serve(tmp_path: Path) -> None:
-    models = read_models_file(written(tmp_path, WHOLE))
+    models = read_models_file(written(tmp_path, WHOLE), {})
     assert set(models) == {"OasisLMF-PiWind-1-v2", "OasisLMF-PiWind-1"}
     entry = models["OasisLMF-PiWind-1-v2"]
     assert (entry.slots, entry.command, entry.cpus) == (4, ("worker", "--fast"), 1.5)
 
 
 def test_workers_get_who_they_are_and_what_the_file_says(tmp_path: Path) -> None:
-    entry = read_models_file(written(tmp_path, WHOLE))["OasisLMF-PiWind-1-v2"]
+    entry = read_models_file(written(tmp_path, WHOLE), {})["OasisLMF-PiWind-1-v2"]
     assert entry.variables({"OASIS_RABBIT_PASS": "secret", "OTHER": "no"}) == {
         "OASIS_MODEL_SUPPLIER_ID": "OasisLMF",
         "OASIS_MODEL_ID": "PiWind",
@@ -52,6 +52,24 @@ def test_workers_get_who_they_are_and_what_the_file_says(tmp_path: Path) -> None
     assert "secret" not in repr(ModelEntry("S", "M", "1", environment={"KEY": "secret"}))
 
 
+def test_texts_may_name_variables_of_the_controller(tmp_path: Path) -> None:
+    text = """
+models:
+  - supplier: S
+    model: M
+    version: "1"
+    image: ${REGISTRY:-lossline}/worker:${TAG}
+    volumes: ["${PLACE}/secret:/run/secrets/rabbit:ro"]
+    networks: [work, "${EMPTY:-licences}"]
+    environment: {MIXED: "a-${TAG}", LITERAL: "$${TAG} $TAG", NUMBER: 4}
+"""
+    environ = {"TAG": "1.0", "PLACE": "/srv", "EMPTY": ""}
+    entry = read_models_file(written(tmp_path, text), environ)["S-M-1-v2"]
+    assert (entry.image, entry.volumes) == ("lossline/worker:1.0", ("/srv/secret:/run/secrets/rabbit:ro",))
+    assert entry.networks == ("work", "licences")
+    assert entry.environment == {"MIXED": "a-1.0", "LITERAL": "${TAG} $TAG", "NUMBER": "4"}
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -63,6 +81,9 @@ def test_workers_get_who_they_are_and_what_the_file_says(tmp_path: Path) -> None
         ("run_mode: v3", "run_mode must be v1 or v2"),
         ("directory: 7", "directory must be a text, not 7; put it in quotes"),
         ("command: worker", "command must be a list of texts"),
+        ("networks: lossline-work", "networks must be a list of texts"),
+        ("read_only: maybe", "read_only must be true or false, not 'maybe'"),
+        ("image: 'worker:${NOWHERE}'", r"\$\{NOWHERE\} has no value; set NOWHERE for the controller"),
         ("environment: [A]", "environment must be a mapping"),
         ("environment: {A: [1]}", "the value of A must be a text"),
     ],
@@ -70,7 +91,7 @@ def test_workers_get_who_they_are_and_what_the_file_says(tmp_path: Path) -> None
 def test_what_cannot_be_used_is_named(tmp_path: Path, line: str, says: str) -> None:
     text = f"models:\n  - supplier: S\n    model: M\n    version: '1'\n    {line}\n"
     with pytest.raises(BadModelsFile, match=says):
-        read_models_file(written(tmp_path, text))
+        read_models_file(written(tmp_path, text), {})
 
 
 @pytest.mark.parametrize(
@@ -87,9 +108,9 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, line: str, says: str) -> N
 )
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(BadModelsFile, match=says):
-        read_models_file(written(tmp_path, text))
+        read_models_file(written(tmp_path, text), {})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadModelsFile, match=r"nowhere\.yaml cannot be read"):
-        read_models_file(tmp_path / "nowhere.yaml")
+        read_models_file(tmp_path / "nowhere.yaml", {})

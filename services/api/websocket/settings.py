@@ -49,5 +49,5 @@ class WebsocketSettings:
             analysis_status_open=options.flag("ANALYSIS_STATUS_OPEN", default=False),
             log_level=options.text("LOG_LEVEL", cls.log_level).upper(),
         )
-        refuse_known_secrets(settings.host, settings.auth)
+        refuse_known_secrets(options.text("WEBSOCKET_PUBLISHED_HOST", settings.host), settings.auth)
         return settings

@@ -1,0 +1,88 @@
+"""A Docker Engine for tests: the one that answers, else one that is installed and started for them where that can be.
+
+Images come from a registry, where one answers; else stand-ins of the same names are built from packages of the system.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TOOLS = CHECKOUT.parent / "shared" / "tools"
+PYTHON = "python:3.11-slim-bookworm"
+_PULL_WITHIN = 300
+_BUILD_WITHIN = 900
+
+
+@contextmanager
+def docker_engine() -> Iterator[None]:
+    """An engine that answers, while inside; one that was started for it is stopped. Else skip, or fail in CI."""
+    if engine_answers():
+        yield
+        return
+    if os.geteuid() != 0 or not (TOOLS / "docker-up.sh").exists():
+        _missing("no Docker Engine answers, and none can be started here")
+    state = Path(os.environ.get("LOSSLINE_TEST_ENGINE") or tempfile.mkdtemp(prefix="lossline-engine-", dir="/var/tmp"))
+    subprocess.run([TOOLS / "docker-up.sh", state], check=True, timeout=_BUILD_WITHIN)
+    try:
+        yield
+    finally:
+        _stop(state)
+
+
+def _stop(state: Path) -> None:
+    """The engine that was started with this folder; the folder goes, unless it was somebody's choice."""
+    daemon = psutil.Process(int((state / "pid").read_text()))
+    daemon.terminate()
+    daemon.wait(60)
+    if "LOSSLINE_TEST_ENGINE" not in os.environ:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def engine_answers() -> bool:
+    """Whether the command is there, and somebody behind it."""
+    return shutil.which("docker") is not None and docker("version", check=False).returncode == 0
+
+
+def have_images(images: Mapping[str, str]) -> None:
+    """Have images by their kind (`python`, `rabbitmq`, `postgres`, `s3`). Else skip, or fail in CI."""
+    missing = {kind: name for kind, name in images.items() if not _is_there(name)}
+    if missing and all(docker("pull", "--quiet", name, check=False).returncode == 0 for name in missing.values()):
+        return
+    missing = {kind: name for kind, name in missing.items() if not _is_there(name)}
+    if missing and not (TOOLS / "images.sh").exists():
+        _missing(f"there is no image {', '.join(missing.values())}, and no registry answers")
+    if missing:
+        pairs = [f"{kind}={name}" for kind, name in missing.items()]
+        subprocess.run([TOOLS / "images.sh", *pairs], check=True, timeout=_BUILD_WITHIN)
+
+
+def is_stand_in(image: str) -> bool:
+    """Whether the image was built here and comes from no registry."""
+    return docker("image", "inspect", "--format", "{{len .RepoDigests}}", image).stdout.strip() == "0"
+
+
+def docker(*arguments: str, check: bool = True, within: float = _PULL_WITHIN) -> subprocess.CompletedProcess[str]:
+    """A command of the engine, with what it printed; one that fails fails the test, unless `check` is off."""
+    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True, timeout=within)
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done
+
+
+def _is_there(image: str) -> bool:
+    return docker("image", "inspect", image, check=False).returncode == 0
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,135 @@
+"""Lossline as `make up` starts it, from a copy of the checkout, in a project of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.embedded.client import ApiClient
+from services.embedded.environment import Login
+from services.embedded.ports import free_port
+from tests.compose.engine import CHECKOUT, PYTHON, docker, have_images, is_stand_in
+
+PROJECT = "lossline-tests"
+PARTS = ("Dockerfile", ".dockerignore", "Makefile", "pyproject.toml", "constraints.txt", "README.md")
+FOLDERS = ("compose", "scripts", "services", "shared", "examples")
+IMAGES = {
+    "python": PYTHON,
+    "rabbitmq": "rabbitmq:4",
+    "postgres": "postgres:17",
+    "s3": "versity/versitygw:v1.8.0",
+}
+"""As compose/compose.yaml names them."""
+
+EXTRAS = "api,worker-monitor,worker-controller,model-worker,operations"
+_WITHIN = 1200
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A platform in containers, up. `folder`: the copy of the checkout that it was started from."""
+
+    folder: Path
+    environ: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.environ['LOSSLINE_PORT']}/"
+
+    @property
+    def client(self) -> ApiClient:
+        """Logged in as the administrator."""
+        return ApiClient(self.url, Login())
+
+    def make(self, target: str) -> str:
+        """What a user types; returns what it printed."""
+        return self._run("make", target).stdout
+
+    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command of compose over the files that `make` uses."""
+        files = [text for name in self.environ["COMPOSE_FILES"].split() for text in ("--file", name)]
+        return self._run("docker", "compose", *files, *arguments, check=check)
+
+    def _run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=_WITHIN
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stdout[-5000:]}{done.stderr[-5000:]}"
+        return done
+
+    def container(self, service: str) -> str:
+        """The id of a service's container."""
+        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+
+    def workers(self) -> set[str]:
+        """The ids of the containers that the worker controller has started, and that run."""
+        return set(docker("ps", "--quiet", "--filter", f"label=lossline.fleet={PROJECT}").stdout.split())
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What the engine says of a service's container."""
+        (found,) = json.loads(docker("inspect", self.container(service)).stdout)
+        return dict(found)
+
+    def is_healthy(self, service: str) -> bool:
+        """Whether its own health check says so."""
+        return bool(self.inspect(service)["State"]["Health"]["Status"] == "healthy")
+
+    def logs(self) -> str:
+        """The last lines of everything, for a test that fails."""
+        return self.compose("logs", "--no-color", "--tail", "40", check=False).stdout
+
+
+def new_stack(folder: Path) -> Stack:
+    """A copy of the checkout in `folder`, and images for it; nothing is started."""
+    have_images(IMAGES)
+    copy_checkout(folder)
+    stand_ins = {kind for kind, name in IMAGES.items() if is_stand_in(name)}
+    if "python" in stand_ins:
+        fetch_wheels(folder)
+    ours = ("OASIS_", "LOSSLINE_", "COMPOSE", "MAKE", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    options = {
+        "COMPOSE_FILES": " ".join(compose_files(stand_ins)),
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "LOSSLINE_VERSION": "tests",
+        "LOSSLINE_PORT": str(free_port()),
+        "LOSSLINE_WEBSOCKET_PORT": str(free_port()),
+        # Where a stand-in is the base, a build reaches no package index, or not as this machine does.
+        "PIP_OPTIONS": "--no-index" if "python" in stand_ins else "",
+        "KERNELS": "some",
+    }
+    return Stack(folder, kept | options)
+
+
+def copy_checkout(folder: Path) -> None:
+    """What images are built from, and what starts them."""
+    for name in PARTS:
+        shutil.copy2(CHECKOUT / name, folder / name)
+    ignored = shutil.ignore_patterns("__pycache__", "secrets", ".env", "*.whl")
+    for name in FOLDERS:
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=ignored)
+
+
+def compose_files(stand_ins: Collection[str]) -> list[str]:
+    """The file of the checkout, what tests add, and what stand-ins need."""
+    here = CHECKOUT / "tests" / "compose"
+    files = ["compose/compose.yaml", str(here / "quick.yaml")]
+    needing = {"postgres", "s3"} & set(stand_ins)
+    assert len(needing) != 1, f"{needing} is a stand-in and the other is none; remove one of them"
+    return [*files, str(here / "stand-ins.yaml")] if needing else files
+
+
+def fetch_wheels(folder: Path) -> None:
+    """What compose/wheels/README.md says."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest", "compose/wheels"]
+    command += ["--constraint", "constraints.txt", "setuptools>=77", f".[{EXTRAS}]"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
