@@ -19,6 +19,7 @@ from shared.messages.catalogue import (
     DrainWorker,
     KeepPartialFiles,
     Message,
+    QueueUnserved,
     RegisterModel,
     StartRun,
     StopRun,
@@ -95,6 +96,13 @@ ROUTES: Mapping[type[Message], Route] = {
     BeatAnswered: Route(_EVENT, _TASK_CONTROLLER, WORKER_QUEUE, Way.DIRECT, "after the commit"),
     CanarySent: Route(_EVENT, "reaper of the task controller", names.HEARTBEAT_QUEUE, Way.DIRECT, "not persistent"),
     WorkerDied: Route(_EVENT, "whoever started the worker", names.TASK_CONTROLLER_QUEUE, Way.DIRECT),
+    QueueUnserved: Route(
+        _EVENT,
+        "worker controller",
+        names.TASK_CONTROLLER_QUEUE,
+        Way.DIRECT,
+        "not persistent; said again while it is so",
+    ),
     StopRun: Route(
         _COMMAND,
         _TASK_CONTROLLER,

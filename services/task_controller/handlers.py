@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from services.task_controller.claims import Candidates, find_candidates, grant, look_again
 from services.task_controller.planning import plan
@@ -18,7 +19,7 @@ from shared import names
 from shared.core.facts import CancelRequested
 from shared.core.retries import Cause
 from shared.core.states import ENDED_SUB_TASKS, LIVE_ATTEMPTS
-from shared.database.execution import Attempt, Run, SubTask, Worker
+from shared.database.execution import Attempt, Run, SubTask, UnservedQueue, Worker
 from shared.database.settlement import Place, places_of, settle
 from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import (
@@ -29,6 +30,7 @@ from shared.messages.catalogue import (
     ChangePriority,
     ClaimWork,
     Message,
+    QueueUnserved,
     StartRun,
     WorkerDied,
 )
@@ -114,6 +116,16 @@ def end_leases(batch: Batch) -> list[Reply]:
     return []
 
 
+def note_unserved(batch: Batch) -> list[Reply]:
+    """Keep the last word on each queue; who reads it looks at how old it is."""
+    last = {message.queue: message.reason for message in batch.of(QueueUnserved)}
+    rows = [{"queue": queue, "reason": last[queue], "told_at": batch.work.now} for queue in sorted(last)]
+    said = insert(UnservedQueue).values(rows)
+    newest = {"reason": said.excluded.reason, "told_at": said.excluded.told_at}
+    batch.work.connection.execute(said.on_conflict_do_update(index_elements=["queue"], set_=newest))
+    return []
+
+
 def grant_claims(batch: Batch) -> list[Reply]:
     """Hand out the best ready sub-tasks, those among them that this batch has made ready."""
     claims = batch.of(ClaimWork)
@@ -131,6 +143,7 @@ HANDLERS: dict[type[Message], Callable[[Batch], list[Reply]]] = {
     StartRun: start_runs,
     AttemptFinished: settle_attempts,
     WorkerDied: end_leases,
+    QueueUnserved: note_unserved,
     ClaimWork: grant_claims,
 }
 

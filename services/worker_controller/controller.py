@@ -21,12 +21,15 @@ from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.pacing import Hold, after_death
 from services.worker_controller.plan import Rules, State, step
 from services.worker_controller.platform_api import Reading, ScalingOptions, read_serving
+from services.worker_controller.unserved import unserved
 from services.worker_controller.world import Action, Bury, Drain, Fellow, Kill, Serving, Start, World
 from shared.broker.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
 _STOP_POLL = 0.2
+_SAY_AGAIN = 5.0
+"""Seconds until a reason why nobody serves a queue is said again; others forget it after some more."""
 
 
 class Telling(Protocol):
@@ -35,6 +38,8 @@ class Telling(Protocol):
     def drain(self, worker_id: str) -> None: ...
 
     def died(self, worker_id: str, reason: str) -> None: ...
+
+    def unserved(self, queue: str, reason: str) -> None: ...
 
 
 @dataclass
@@ -53,6 +58,8 @@ class Controller:
     state: State = field(default_factory=State)
     decided: Decided = field(default_factory=Decided)
     _introduced: set[str] = field(default_factory=set, init=False)
+    _said: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
+    """By queue, why nobody serves it, and when that was told."""
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set."""
@@ -68,7 +75,8 @@ class Controller:
     def reconcile(self) -> None:
         """Compare once, and do what follows. Raises ControllerError, BrokerError; what was not done shows next time."""
         before = self.state
-        self.state, actions = step(before, self.look(), self.clock(), self.rules)
+        world = self.look()
+        self.state, actions = step(before, world, self.clock(), self.rules)
         for queue, target in self.state.targets.items():
             was = before.targets[queue].workers if queue in before.targets else None
             if target.workers != was:
@@ -76,6 +84,7 @@ class Controller:
                 log.info("A queue is to have workers", extra={"queue": queue, "workers": target.workers})
         for action in actions:
             self._perform(action)
+        self._say_why_unserved(unserved(self.state, world, self.rules))
 
     def look(self) -> World:
         """What is there: the fleet last, so that whoever has beaten is a member."""
@@ -99,6 +108,17 @@ class Controller:
         for member in self._alive():
             log.warning("Killing a worker that did not stop", extra={"fleet_name": member.name, "within_s": within})
             self.fleet.kill(member.name)
+
+    def _say_why_unserved(self, reasons: Mapping[str, str]) -> None:
+        self._said = {queue: said for queue, said in self._said.items() if queue in reasons}
+        now = self.clock()
+        for queue, reason in reasons.items():
+            before, at = self._said.get(queue, ("", now))
+            if reason != before:
+                log.warning("Nobody serves a queue with work", extra={"queue": queue, "reason": reason})
+            if reason != before or now - at >= _SAY_AGAIN:
+                self.tell.unserved(queue, reason)
+                self._said[queue] = (reason, now)
 
     def _alive(self) -> list[Member]:
         return [member for member in self.fleet.members() if member.ended is None]

@@ -1,8 +1,8 @@
-"""What the controller says over the broker: drain this worker; that worker has died."""
+"""What the controller says over the broker: drain this worker; that worker has died; nobody serves this queue."""
 
 from shared import names
 from shared.broker.port import BrokerPort, OutgoingMessage
-from shared.messages.catalogue import DrainWorker, WorkerDied
+from shared.messages.catalogue import DrainWorker, QueueUnserved, WorkerDied
 from shared.messages.envelope import encode
 
 _TIMEOUT = 5.0
@@ -24,3 +24,8 @@ class Teller:
         """To the task controller, which ends the worker's leases."""
         message = OutgoingMessage("", names.TASK_CONTROLLER_QUEUE, encode(WorkerDied(worker_id, reason)))
         self._broker.publish([message], timeout=_TIMEOUT)
+
+    def unserved(self, queue: str, reason: str) -> None:
+        """To the task controller, for whoever asks why nothing moves. It is said again before it is forgotten."""
+        body = encode(QueueUnserved(queue, reason))
+        self._broker.publish([OutgoingMessage("", names.TASK_CONTROLLER_QUEUE, body, persistent=False)], _TIMEOUT)

@@ -1,5 +1,6 @@
 """Tables of what is executed: runs, their stages, sub-tasks, attempts, the outbox, and the workers that beat."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -245,6 +246,19 @@ class Worker(Table):
     died_of: Mapped[str | None]
     fleet_name: Mapped[str | None] = mapped_column(String(255))
     __table_args__ = (Index(None, "queue"),)
+
+
+UNREPEATED = timedelta(seconds=30)
+"""What a worker controller has said of a queue, and not repeated for so long, is no longer so."""
+
+
+class UnservedQueue(Table):
+    """Why nobody serves a queue with work, as its worker controller has said last."""
+
+    __tablename__ = "unserved_queues"
+    queue: Mapped[str] = mapped_column(String(255), primary_key=True)
+    reason: Mapped[str]
+    told_at: Mapped[Created]
 
 
 class Canary(Table):

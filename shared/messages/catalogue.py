@@ -205,6 +205,14 @@ class WorkerDied(Message):
 
 
 @dataclass(frozen=True)
+class QueueUnserved(Message):
+    """Work waits on a queue, nobody serves it, and this is why. Said again for as long as it is so."""
+
+    queue: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class StopRun(Message):
     """Every worker ends the attempts of this run that it holds, and confirms each."""
 

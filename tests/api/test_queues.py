@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from services.api.queue_status.reading import read_queue_status
-from shared.database.execution import Worker
+from shared.database.execution import UnservedQueue, Worker
 from tests.api.api_client import ANALYSIS_SETTINGS, Api
 from tests.api.executed import Execution
 
@@ -46,6 +46,17 @@ def in_use(api: Api) -> dict[str, Any]:
     return {each["queue"]["name"]: each for each in answer.json["content"]}
 
 
+def test_a_queue_says_why_nobody_serves_it_while_that_is_so(api: Api, running: Execution, session: Session) -> None:
+    now = datetime.now(UTC)
+    session.add(UnservedQueue(queue=QUEUE, reason="no such image", told_at=now))
+    session.add(UnservedQueue(queue=RECORDER, reason="of long ago", told_at=now - timedelta(minutes=2)))
+    session.commit()
+    assert in_use(api)[QUEUE]["queue"]["unserved_reason"] == "no such image"
+    assert in_use(api)[RECORDER]["queue"]["unserved_reason"] is None
+    worker(session, "w1")
+    assert in_use(api)[QUEUE]["queue"]["unserved_reason"] is None
+
+
 def test_a_platform_with_nothing_to_do_has_an_empty_status_and_the_queues_of_its_models(api: Api) -> None:
     model = api.model()
     api.model("Later", run_mode=None)
@@ -57,7 +68,7 @@ def test_a_platform_with_nothing_to_do_has_an_empty_status_and_the_queues_of_its
     assert (status["type"], status["status"], status["content"]) == ("queue_status.updated", "SUCCESS", [])
     datetime.strptime(status["time"], "%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: DTZ007 - the Z is its zone
     counts = ("pending_count", "queued_count", "running_count", "queue_message_count", "worker_count")
-    assert queue == {"name": QUEUE, **dict.fromkeys(counts, 0), "models": [with_paths(model)]}
+    assert queue == {"name": QUEUE, **dict.fromkeys(counts, 0), "unserved_reason": None, "models": [with_paths(model)]}
 
 
 def with_paths(model: Any) -> Any:
@@ -188,8 +199,8 @@ def test_the_cost_does_not_grow_with_analyses_and_ended_ones_are_never_read(
         if number >= 3:
             other.end("COMPLETED", ended_at=datetime.now(UTC))
             other.analysis(status="READY")
-    assert before == (7, 1)
-    assert statements(engine) == (7, 1 + 3)
+    assert before == (8, 1)
+    assert statements(engine) == (8, 1 + 3)
 
 
 ENDED_RUNS = """

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from shared.core.states import AttemptState, RunState, SubTaskState
-from shared.database.execution import Attempt, Outbox, Run, StageRow, SubTask, Worker
+from shared.database.execution import Attempt, Outbox, Run, StageRow, SubTask, UnservedQueue, Worker
 from shared.database.resources import Analysis, Model, Portfolio
 
 MODEL_QUEUE = "OasisLMF-Test-1-v2"
@@ -86,6 +86,12 @@ class Rows:
         """A message that was committed so many seconds ago."""
         with Session(self._engine) as session:
             session.add(Outbox(created=self.ago(created), routing_key="task-controller", body=b"{}", **more))
+            session.commit()
+
+    def unserved(self, queue: str, reason: str, told: float) -> None:
+        """Why nobody serves a queue, as was said so many seconds ago."""
+        with Session(self._engine) as session:
+            session.add(UnservedQueue(queue=queue, reason=reason, told_at=self.ago(told)))
             session.commit()
 
     def _add(self, row: Any) -> int:

@@ -81,9 +81,12 @@ def test_what_is_ready_is_counted_by_queue_since_the_oldest(database: URL, rows:
     rows.sub_task(run, SubTaskState.STARTED, 3, queue_time=rows.ago(500))
     rows.sub_task(stopped, queued, 0, queue_time=rows.ago(500))
     rows.sub_task(run, queued, 4, queue_time=rows.ago(7), queue="celery-v2")
+    # And what a worker controller says of one queue now, and has said of another
+    rows.unserved(MODEL_QUEUE, "no image", 3)
+    rows.unserved("celery-v2", "no longer so", 60)
     # Then those that a worker could have now are counted
     assert executed(database).ready == (
-        ReadyQueue(MODEL_QUEUE, 2, rows.ago(30)),
+        ReadyQueue(MODEL_QUEUE, 2, rows.ago(30), "no image"),
         ReadyQueue("celery-v2", 1, rows.ago(7)),
     )
 

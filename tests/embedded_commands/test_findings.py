@@ -210,6 +210,12 @@ def test_work_without_a_worker_is_worse_when_it_lasts(seconds: float, severity: 
     assert "Start a worker" in finding.advice
 
 
+def test_why_no_worker_serves_is_what_its_controller_says() -> None:
+    queue = ReadyQueue("model", 3, ago(1), "it is not in the file of models")
+    finding = only(of_execution({"model": QueueDepth(3, 0)}, ready=(queue,)))
+    assert finding.advice == "The worker controller says: it is not in the file of models."
+
+
 def test_a_worker_of_another_queue_does_not_serve() -> None:
     other = replace(WORKER, queue="other")
     findings = of_execution({"model": QueueDepth(1, 0)}, ready=(ReadyQueue("model", 1, ago(1)),), workers=(other,))

@@ -90,6 +90,7 @@ class Told:
     def __init__(self) -> None:
         self.drained: list[str] = []
         self.dead: list[tuple[str, str]] = []
+        self.reasons: list[tuple[str, str]] = []
         self.fails = False
 
     def drain(self, worker_id: str) -> None:
@@ -99,6 +100,9 @@ class Told:
         if self.fails:
             raise BrokerUnavailable("gone")
         self.dead.append((worker_id, reason))
+
+    def unserved(self, queue: str, reason: str) -> None:
+        self.reasons.append((queue, reason))
 
 
 class Bench:
@@ -253,3 +257,26 @@ def test_what_is_decided_is_counted(bench: Bench) -> None:
     assert f'lossline_worker_starts_total{{outcome="started",queue="{QUEUE}"}} 2.0' in lines
     assert f'lossline_worker_starts_total{{outcome="failed",queue="{QUEUE}"}} 1.0' in lines
     assert "lossline_worker_deaths_total 1.0" in lines
+
+
+def test_why_nobody_serves_is_told_at_once_and_again_and_no_more_once_somebody_does(bench: Bench) -> None:
+    bench.fleet.fails = True
+    bench.hear(ready=1)
+    bench.hear(ready=1)
+    # It is told once it is known, and not at every look
+    said = (QUEUE, "2 in a row did not come up, and the next is held back; the last one: no such image")
+    assert bench.told.reasons == [said]
+    bench.now += 0.5
+    bench.hear(ready=1)
+    assert bench.told.reasons == [said]
+    # And again before others forget it
+    bench.now += 5
+    bench.fleet.fails = False
+    bench.hear(ready=1)
+    assert bench.told.reasons == [said, said]
+    # When one serves, there is nothing more to tell
+    for name in bench.fleet.there:
+        bench.api.serve(name)
+    bench.now += 60
+    bench.hear(ready=1)
+    assert bench.told.reasons == [said, said]

@@ -39,6 +39,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "running_count": queue.started,
         "queue_message_count": queue.queued,
         "worker_count": queue.workers,
+        "unserved_reason": queue.unserved,
         "models": list(queue.models),
     }
 

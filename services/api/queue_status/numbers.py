@@ -50,6 +50,8 @@ class Queue:
     started: int = 0
     workers: int = 0
     models: tuple[Mapping[str, Any], ...] = ()
+    unserved: str | None = None
+    """Why nobody serves it though work waits, where its worker controller has said so."""
 
     @property
     def is_in_use(self) -> bool:

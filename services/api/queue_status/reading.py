@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from services.api.queue_status.numbers import LiveAnalysis, Queue, QueueStatus, Share
 from services.api.serialize.models import model_bodies
 from shared.core.states import AnalysisStatus
-from shared.database.execution import QUEUE_STATUS_VERSION, Run, StageRow, Worker
+from shared.database.execution import QUEUE_STATUS_VERSION, UNREPEATED, Run, StageRow, UnservedQueue, Worker
 from shared.database.resources import Analysis, Model
 from shared.names import model_queue
 
@@ -53,8 +53,9 @@ def read_queue_status(engine: Engine, *, with_idle: bool = False) -> QueueStatus
         version, now = session.execute(select(QUEUE_STATUS_VERSION.next_value(), func.now())).one()
         shares = _shares(session)
         serving = {row.queue: int(row.workers) for row in session.execute(_serving())}
+        reasons = {row.queue: str(row.reason) for row in session.execute(_unserved())}
         models = _models_by_queue(session, None if with_idle else _queues_of(shares) | serving.keys())
-        return QueueStatus(version, now, _queues(shares, serving, models), tuple(_analyses(session, shares)))
+        return QueueStatus(version, now, _queues(shares, serving, reasons, models), tuple(_analyses(session, shares)))
 
 
 def _shares(session: Session) -> Mapping[int, tuple[Share, ...]]:
@@ -93,6 +94,10 @@ def _serving() -> Executable:
     return select(Worker.queue, func.count().label("workers")).where(*alive).group_by(Worker.queue)
 
 
+def _unserved() -> Executable:
+    return select(UnservedQueue.queue, UnservedQueue.reason).where(UnservedQueue.told_at >= func.now() - UNREPEATED)
+
+
 def _models_by_queue(session: Session, queues: set[str] | None) -> Mapping[str, list[dict[str, Any]]]:
     """Bodies of models by the queue that they are run on; of all queues of models where None is given."""
     identity = func.concat(Model.supplier_id, "-", Model.model_id, "-", Model.version_id)
@@ -118,7 +123,10 @@ def _queues_of(shares: Mapping[int, tuple[Share, ...]]) -> set[str]:
 
 
 def _queues(
-    shares: Mapping[int, tuple[Share, ...]], serving: Mapping[str, int], models: Mapping[str, list[dict[str, Any]]]
+    shares: Mapping[int, tuple[Share, ...]],
+    serving: Mapping[str, int],
+    reasons: Mapping[str, str],
+    models: Mapping[str, list[dict[str, Any]]],
 ) -> tuple[Queue, ...]:
     pieces: dict[str, list[Share]] = {}
     for share in (share for each in shares.values() for share in each):
@@ -131,6 +139,7 @@ def _queues(
             started=sum(share.started for share in pieces.get(name, [])),
             workers=serving.get(name, 0),
             models=tuple(models.get(name, [])),
+            unserved=None if name in serving else reasons.get(name),
         )
         for name in sorted(pieces.keys() | serving.keys() | models.keys())
     )

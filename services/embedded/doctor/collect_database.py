@@ -22,7 +22,7 @@ from services.embedded.doctor.facts import (
 from services.embedded.reach import database_place
 from shared.core.states import LIVE_ATTEMPTS, RunState, SubTaskState
 from shared.database.engine import open_engine
-from shared.database.execution import Attempt, Outbox, Run, StageRow, SubTask, Worker
+from shared.database.execution import UNREPEATED, Attempt, Outbox, Run, StageRow, SubTask, UnservedQueue, Worker
 from shared.database.migrations import configuration
 from shared.database.resources import Analysis
 
@@ -94,7 +94,9 @@ def _expired_leases() -> Executable:
 
 def _ready_queues() -> Executable:
     since = func.greatest(SubTask.queue_time, SubTask.not_before)  # ignores what is null
-    columns = select(SubTask.queue, func.count(), func.coalesce(func.min(since), func.now()))
+    told = UnservedQueue.queue == SubTask.queue, UnservedQueue.told_at >= func.now() - UNREPEATED
+    reason = select(UnservedQueue.reason).where(*told).scalar_subquery()
+    columns = select(SubTask.queue, func.count(), func.coalesce(func.min(since), func.now()), reason)
     # A run that is to be stopped still has QUEUED rows for a moment; no worker can have them.
     ready = columns.join(Run, Run.id == SubTask.run_id).where(Run.state == RunState.ACTIVE)
     ready = ready.where(

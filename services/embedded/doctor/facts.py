@@ -58,11 +58,15 @@ class ExpiredLease:
 
 @dataclass(frozen=True)
 class ReadyQueue:
-    """A queue with sub-tasks that a worker could have now; `since` is when the oldest of them became ready."""
+    """A queue with sub-tasks that a worker could have now; `since` is when the oldest of them became ready.
+
+    `unserved`: why nobody serves it, where its worker controller has said so.
+    """
 
     name: str
     sub_tasks: int
     since: datetime
+    unserved: str | None = None
 
 
 @dataclass(frozen=True)

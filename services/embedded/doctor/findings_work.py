@@ -95,7 +95,8 @@ def queue_findings(execution: Execution, limits: Limits) -> Iterator[Finding]:
         severity = Severity.ERROR if late else Severity.WARNING
         why = "and its workers are all draining" if workers else "and no worker serves it"
         what = f"Queue {queue.name} has {count(queue.sub_tasks, 'ready sub-task')}, {why}."
-        yield Finding(severity, what, queue.since, _serve(queue.name))
+        advice = f"The worker controller says: {queue.unserved}." if queue.unserved else _serve(queue.name)
+        yield Finding(severity, what, queue.since, advice)
 
 
 def lease_findings(execution: Execution, limits: Limits) -> Iterator[Finding]:

@@ -119,6 +119,7 @@ class Queue(Answer):
     running_count = whole()
     queue_message_count = whole()
     worker_count = whole()
+    unserved_reason = text("Why nobody serves it though work waits, where that is known", nullable=True)
     models = many(QueueModel)
 
 
