@@ -90,3 +90,4 @@ USER root
 RUN python -m examples.coastwind.build /model
 USER lossline
 ENV OASIS_MODEL_DATA_DIRECTORY=/model
+LABEL lossline.supplier=Lossline lossline.model=CoastWind lossline.version=1

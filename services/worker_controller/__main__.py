@@ -10,6 +10,7 @@ from services.worker_controller.api_client import ApiClient
 from services.worker_controller.controller import Controller
 from services.worker_controller.errors import ControllerError
 from services.worker_controller.fleet import Fleet
+from services.worker_controller.image_labels import labels_on_engine, no_labels
 from services.worker_controller.listening import Latest, Listener
 from services.worker_controller.models_file import ModelEntry, read_models_file
 from services.worker_controller.platform_api import ScalingOptions
@@ -31,7 +32,8 @@ def main() -> int:
     configure_logging("worker-controller", level.upper())
     try:
         settings = Settings.read(os.environ)
-        models = read_models_file(settings.models_file, os.environ)
+        labels = labels_on_engine if settings.fleet == "docker" else no_labels
+        models = read_models_file(settings.models_file, os.environ, labels)
     except (BadSetting, ControllerError, OSError) as error:
         return _refuse(error, 2)
     try:

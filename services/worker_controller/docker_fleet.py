@@ -7,7 +7,7 @@ decided by whoever brings it there.
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -121,6 +121,15 @@ class DockerFleet:
                 except APIError as error:  # it has ended meanwhile
                     if error.status_code not in (_CONFLICT, 404):
                         raise
+
+
+def image_labels(image: str) -> Mapping[str, str]:
+    """The labels of an image; none where the engine does not have it. Raises FleetError."""
+    with _as_fleet_error(), closing(docker.from_env(timeout=_TIMEOUT)) as engine:
+        try:
+            return dict(engine.images.get(image).labels)
+        except ImageNotFound:
+            return {}
 
 
 def how_it_ended(state: Mapping[str, Any]) -> Ended:

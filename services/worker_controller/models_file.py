@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from services.worker_controller.errors import BadModelsFile
+from services.worker_controller.image_labels import Labels, no_labels, with_labels
 from services.worker_controller.interpolation import UnknownVariable, interpolated
 from shared.names import model_queue
 
@@ -60,8 +61,8 @@ _KNOWN = tuple(each.name for each in fields(ModelEntry))
 _NEEDED = ("supplier", "model", "version")
 
 
-def read_models_file(path: Path, environ: Mapping[str, str]) -> Mapping[str, ModelEntry]:
-    """The models by queue; `${NAME}` is taken from `environ`.
+def read_models_file(path: Path, environ: Mapping[str, str], labels: Labels = no_labels) -> Mapping[str, ModelEntry]:
+    """The models by queue; `${NAME}` is taken from `environ`, and what an entry leaves out from its image's labels.
 
     Raises BadModelsFile with a sentence that names the entry and what is wrong with it.
     """
@@ -71,22 +72,24 @@ def read_models_file(path: Path, environ: Mapping[str, str]) -> Mapping[str, Mod
         raise BadModelsFile(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict) or set(content) != {"models"} or not isinstance(content["models"], list):
         raise BadModelsFile(f"{path} must hold one key, `models`, with a list of models")
-    entries = [_entry(f"{path}, model {number}", each) for number, each in enumerate(content["models"], 1)]
+    found = enumerate(content["models"], 1)
+    entries = [_entry(f"{path}, model {number}", each, labels) for number, each in found]
     by_queue = {entry.queue: entry for entry in entries}
     if len(by_queue) < len(entries):
         raise BadModelsFile(f"{path} names a queue twice; the queues are {', '.join(each.queue for each in entries)}")
     return by_queue
 
 
-def _entry(where: str, given: Any) -> ModelEntry:
-    if not isinstance(given, dict):
+def _entry(where: str, said: Any, labels: Labels) -> ModelEntry:
+    if not isinstance(said, dict):
         raise BadModelsFile(f"{where}: it must be a mapping with the keys {', '.join(_KNOWN)}")
+    given = with_labels(said, labels)
     unknown = [str(key) for key in given if key not in _KNOWN]
     if unknown:
         raise BadModelsFile(f"{where}: unknown {', '.join(sorted(unknown))}; known are {', '.join(_KNOWN)}")
     missing = [name for name in _NEEDED if not given.get(name)]
     if missing:
-        raise BadModelsFile(f"{where}: {', '.join(missing)} must be given")
+        raise BadModelsFile(f"{where}: {', '.join(missing)} must be given, here or by labels of an image that is there")
     return ModelEntry(**{name: _checked(f"{where}: {name}", name, value) for name, value in given.items()})
 
 

@@ -70,6 +70,22 @@ models:
     assert entry.environment == {"MIXED": "a-1.0", "LITERAL": "${TAG} $TAG", "NUMBER": "4"}
 
 
+def test_what_an_entry_leaves_out_is_said_by_labels_of_its_image(tmp_path: Path) -> None:
+    labels = {"lossline.supplier": "S", "lossline.model": "M", "lossline.version": "1"}
+    labels |= {"lossline.slots": "4", "lossline.cpus": "1.5", "other": "x"}
+    text = "models: [{image: 'piwind:2', slots: 2}, {image: other, supplier: A, model: B, version: '7'}]"
+    models = read_models_file(written(tmp_path, text), {}, lambda image: labels if image == "piwind:2" else {})
+    assert set(models) == {"S-M-1-v2", "A-B-7-v2"}
+    entry = models["S-M-1-v2"]
+    assert (entry.image, entry.slots, entry.cpus) == ("piwind:2", 2, 1.5)
+
+
+def test_a_label_that_makes_no_sense_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "models: [{image: 'piwind:2', supplier: S, model: M, version: '1'}]")
+    with pytest.raises(BadModelsFile, match=r"the label lossline\.slots of piwind:2 must be a number, not 'many'"):
+        read_models_file(path, {}, lambda _: {"lossline.slots": "many"})
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
