@@ -34,6 +34,7 @@ WebsocketPort = Annotated[
 ]
 
 
+Archive = Annotated[Path, typer.Argument(help="The archive, a tar file; - is standard output, or input.")]
 Patience = Annotated[float, typer.Option(min=0, help="Seconds that database, store and broker have to come up.")]
 
 
@@ -98,6 +99,25 @@ def make_ready(patience: Patience = 60) -> None:
     from services.embedded.preparing import prepare
 
     prepare(os.environ, patience, typer.echo)
+
+
+@app.command("backup")
+def back_up(file: Archive) -> None:
+    """Write database and object store of a platform into one archive."""
+    from services.embedded.archiving import backup_to
+
+    backup_to(file)
+
+
+@app.command("restore")
+def restore(
+    file: Archive,
+    replace: Annotated[bool, typer.Option("--replace", help="Remove the data that are there, for good.")] = False,
+) -> None:
+    """Read an archive of `lossline backup` into a platform whose services do not run."""
+    from services.embedded.archiving import restore_from
+
+    restore_from(file, replace)
 
 
 @parked.command("list")
