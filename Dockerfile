@@ -14,8 +14,6 @@ ENV PATH=/opt/lossline/bin:$PATH \
     NUMBA_CACHE_DIR=/var/lib/lossline/kernels
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/lossline --shell /usr/sbin/nologin lossline \
  && install --directory --owner=lossline --group=lossline /var/lib/lossline /var/lib/lossline/tmp /var/lib/lossline/kernels
-COPY compose/healthy.sh /usr/local/bin/healthy
-COPY scripts/whole-seconds.py /usr/local/lib/whole-seconds.py
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 
@@ -28,6 +26,7 @@ RUN --mount=type=bind,source=compose/wheels,target=/wheels --mount=type=cache,ta
  && pip install ${PIP_OPTIONS} --find-links=/wheels --constraint=constraints.txt '.[api,worker-monitor,worker-controller,operations]'
 RUN --mount=type=bind,target=/source,rw \
     pip install ${PIP_OPTIONS} --find-links=/source/compose/wheels --no-deps --force-reinstall --no-cache-dir /source
+COPY compose/healthy.sh /usr/local/bin/healthy
 WORKDIR /var/lib/lossline
 USER lossline
 VOLUME /var/lib/lossline
@@ -65,9 +64,10 @@ CMD ["lossline", "doctor"]
 FROM base AS programs
 ARG PIP_OPTIONS=
 RUN --mount=type=bind,source=compose/wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=scripts,target=/scripts \
     touch README.md && python3 -m venv /opt/lossline \
  && pip install ${PIP_OPTIONS} --find-links=/wheels --constraint=constraints.txt '.[model-worker]' \
- && python /usr/local/lib/whole-seconds.py /opt/lossline
+ && python /scripts/whole-seconds.py /opt/lossline
 ARG KERNELS=all
 USER lossline
 WORKDIR /var/lib/lossline/tmp
@@ -78,6 +78,7 @@ USER root
 RUN --mount=type=bind,target=/source,rw \
     pip install ${PIP_OPTIONS} --find-links=/source/compose/wheels --no-deps --force-reinstall --no-cache-dir /source
 USER lossline
+COPY compose/healthy.sh /usr/local/bin/healthy
 RUN python -m examples.coastwind.sample sample && python -m services.model_worker.priming sample && rm -rf sample
 WORKDIR /var/lib/lossline
 ENV OASIS_WORKER_HEALTH_PORT=8080

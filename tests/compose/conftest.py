@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from benchmarks.kernel_models import Case, coastwind
+from services.embedded.demo import fetch_outputs
 from tests.compose.engine import docker, docker_engine
+from tests.compose.runs import CHUNKS, ended, requested
 from tests.compose.stack import Stack, new_stack
 
 
@@ -38,3 +41,11 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         made.make("down")
         made.compose("down", "--volumes", "--remove-orphans")
         assert docker("ps", "--all", "--quiet", "--filter", "label=lossline.fleet=lossline-tests").stdout == ""
+
+
+@pytest.fixture(scope="session")
+def undisturbed(stack: Stack, example: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of a run in which nothing happened."""
+    analysis = requested(stack.client, example, CHUNKS)
+    assert ended(stack.client, analysis) == "RUN_COMPLETED", stack.logs()
+    return fetch_outputs(stack.client, analysis, tmp_path_factory.mktemp("undisturbed"))

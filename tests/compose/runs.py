@@ -14,6 +14,9 @@ from services.embedded.demo import Portfolio, submit
 
 T = TypeVar("T")
 
+CHUNKS = 12
+"""Of the losses of a run: enough for something to happen meanwhile."""
+
 ENDED = ("RUN_COMPLETED", "RUN_ERROR", "RUN_CANCELLED", "INPUTS_GENERATION_ERROR", "INPUTS_GENERATION_CANCELLED")
 
 

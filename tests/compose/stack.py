@@ -65,9 +65,14 @@ class Stack:
         assert not check or done.returncode == 0, f"{command}: {done.stdout[-5000:]}{done.stderr[-5000:]}"
         return done
 
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers."""
+        return self.compose("ps", "--all", "--quiet", service).stdout.split()
+
     def container(self, service: str) -> str:
-        """The id of a service's container."""
-        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+        """The id of a service's one container."""
+        (found,) = self.containers(service)
+        return found
 
     def workers(self) -> set[str]:
         """The ids of the containers that the worker controller has started, and that run."""

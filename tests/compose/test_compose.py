@@ -13,25 +13,16 @@ from benchmarks.kernel_models import Case
 from benchmarks.same_outputs import differences
 from services.embedded.demo import fetch_outputs
 from tests.compose.engine import docker
-from tests.compose.runs import attempts_of, ended, eventually, model_of, requested, status_of
+from tests.compose.runs import CHUNKS, attempts_of, ended, eventually, model_of, requested, status_of
 from tests.compose.stack import Stack
 from tests.endtoend.conftest import PROGRAMS
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
 
-CHUNKS = 12
 PARTS = (
     *("rabbitmq", "database", "objects", "api", "websocket", "task_controller"),
     *("worker_monitor", "internal_worker", "worker_controller"),
 )
-
-
-@pytest.fixture(scope="session")
-def undisturbed(stack: Stack, example: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The outputs of a run in which nothing happened."""
-    analysis = requested(stack.client, example, CHUNKS)
-    assert ended(stack.client, analysis) == "RUN_COMPLETED", stack.logs()
-    return fetch_outputs(stack.client, analysis, tmp_path_factory.mktemp("undisturbed"))
 
 
 def test_the_published_client_runs_the_example_model_on_workers_that_come_and_go(
