@@ -62,6 +62,9 @@ CMD ["lossline", "doctor"]
 # The worker has oasislmf and its kernels. They are compiled for the processor that the image is built on; on one of another
 # kind a worker compiles them again, into its volume. KERNELS=some compiles only what a run of the example model uses.
 FROM base AS programs
+# A run's watcher, which ends it at the first error, looks with `ps` whether the run lives.
+RUN command -v ps >/dev/null \
+ || (apt-get update && apt-get install --yes --no-install-recommends procps && rm -rf /var/lib/apt/lists/*)
 ARG PIP_OPTIONS=
 RUN --mount=type=bind,source=compose/wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=scripts,target=/scripts \
@@ -77,9 +80,10 @@ FROM programs AS worker
 USER root
 RUN --mount=type=bind,target=/source,rw \
     pip install ${PIP_OPTIONS} --find-links=/source/compose/wheels --no-deps --force-reinstall --no-cache-dir /source
-USER lossline
 COPY compose/healthy.sh /usr/local/bin/healthy
-RUN python -m examples.coastwind.sample sample && python -m services.model_worker.priming sample && rm -rf sample
+USER lossline
+RUN if [ "$KERNELS" = all ]; then python -m examples.coastwind.sample model; else python -m examples.coastwind.build model; fi \
+ && python -m services.model_worker.priming model && rm -rf model
 WORKDIR /var/lib/lossline
 ENV OASIS_WORKER_HEALTH_PORT=8080
 HEALTHCHECK --interval=5s --timeout=5s --retries=6 CMD ["healthy", "8080", "/readyz"]

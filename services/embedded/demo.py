@@ -137,10 +137,21 @@ def fetch_outputs(client: ApiClient, analysis_id: int, out: Path) -> Path:
     archive = out / "output.tar.gz"
     client.download(f"v2/analyses/{analysis_id}/output_file/", archive)
     shutil.rmtree(out / "output", ignore_errors=True)
-    with tarfile.open(archive) as members:
-        members.extractall(out, filter="data")
+    _unpack(archive, out)
     archive.unlink()
     return out / "output"
+
+
+def _unpack(archive: Path, out: Path) -> None:
+    """The files of an archive, at their places below `out`; nothing else, and no place outside."""
+    with tarfile.open(archive) as members:
+        for member in members:
+            place = (out / member.name).resolve()
+            content = members.extractfile(member) if member.isreg() and place.is_relative_to(out.resolve()) else None
+            if content is not None:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with content, place.open("wb") as target:
+                    shutil.copyfileobj(content, target)
 
 
 def facts_of(analysis: Mapping[str, Any], model: ModelDirectory, run: Mapping[str, Any]) -> RunFacts:

@@ -85,6 +85,26 @@ def test_a_member_that_would_leave_its_place_is_refused(tmp_path: Path, bad: tar
     assert not (tmp_path / "escape.txt").exists()
 
 
+def test_a_member_that_would_leave_its_place_by_a_link_is_refused(tmp_path: Path) -> None:
+    inside = member("sub/link", tarfile.SYMTYPE, "..")
+    archive = archive_with(tmp_path / "bad.tar.gz", inside, member("sub/link/../escape.txt", size=1))
+
+    with pytest.raises(ArchiveError, match="would land outside"):
+        archives.extract(archive, tmp_path / "target")
+
+    assert not (tmp_path / "escape.txt").exists()
+
+
+def test_what_is_extracted_is_ours_and_gives_nobody_rights(tmp_path: Path) -> None:
+    program, text = member("program", size=1), member("text", size=1)
+    program.mode, text.mode = 0o6777, 0o022
+    program.uid = program.gid = text.uid = 4711
+    back = archives.extract(archive_with(tmp_path / "a.tar.gz", program, text), tmp_path / "back")
+
+    assert [(back / name).stat().st_mode & 0o7777 for name in ("program", "text")] == [0o755, 0o600]
+    assert {(back / name).stat().st_uid for name in ("program", "text")} == {os.geteuid()}
+
+
 @pytest.fixture
 def bomb(tmp_path: Path) -> Path:
     """Some kilobytes that say that they unpack to a terabyte; the reading of its content would fail."""

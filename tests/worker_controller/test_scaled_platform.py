@@ -131,7 +131,7 @@ def test_fleets_that_grow_and_shrink_under_load_interrupt_no_sub_task(
     model = model_id(api)
     scaling = f"v2/models/{model}/scaling_configuration/"
     api.post(scaling, {"scaling_strategy": "FIXED_WORKERS", "worker_count_fixed": 2, "worker_count_min": 0})
-    analysis = new_analysis(api, model, tmp_path, chunks=60)
+    analysis = new_analysis(api, model, tmp_path, chunks=200)
     api.post(f"v2/analyses/{analysis}/generate_and_run/")
     # Given two workers with full slots
     eventually(lambda: sum(not each["free_slots"] for each in served_by(api)) == 2, "both are busy", 60)
@@ -150,7 +150,8 @@ def test_a_killed_controller_comes_back_to_the_same_workers_and_a_killed_worker_
     platform: Platform, api: ApiClient, tmp_path: Path
 ) -> None:
     model = model_id(api)
-    api.post(f"v2/models/{model}/scaling_configuration/", {"scaling_strategy": "FIXED_WORKERS", "worker_count_min": 1})
+    wanted = {"scaling_strategy": "FIXED_WORKERS", "worker_count_fixed": 1, "worker_count_min": 1}
+    api.post(f"v2/models/{model}/scaling_configuration/", wanted)
     # Given one worker that is always there
     (worker,) = eventually(lambda: served_by(api), "a worker serves", 60)
     # When the controller is killed

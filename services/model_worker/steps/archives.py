@@ -14,6 +14,7 @@ from isal import igzip, isal_zlib
 from shared.settings import Options
 
 from .errors import ArchiveError
+from .members import as_it_is, changed, harmless
 
 FAST = 1
 """Level of what only other sub-tasks read: the network is quicker than the processor."""
@@ -59,7 +60,8 @@ def extract(archive: Path, target: Path, *, added_by_run: bool = True) -> Path:
         with igzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK) as tar:
                 members = (each for each in _within_limits(tar, partial) if added_by_run or not _was_added(each))
-                tar.extractall(partial, members, filter=_only_inside)  # noqa: S202  # the filter refuses what escapes
+                tar.extraction_filter = as_it_is
+                tar.extractall(partial, (harmless(each, partial) for each in members))  # noqa: S202 - each is looked at
             while stream.read(_BLOCK):  # the checksum comes after what tar reads
                 pass
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
@@ -136,7 +138,7 @@ def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     """Without the names and ids of the users of this machine."""
-    return member.replace(uid=0, gid=0, uname="", gname="", mtime=int(member.mtime), deep=False)
+    return changed(member, uid=0, gid=0, uname="", gname="", mtime=int(member.mtime))
 
 
 def _was_added(member: tarfile.TarInfo) -> bool:
@@ -157,10 +159,3 @@ def _within_limits(tar: tarfile.TarFile, place: Path) -> Iterator[tarfile.TarInf
         if number > MOST_MEMBERS:
             raise tarfile.TarError(f"it has more than {MOST_MEMBERS} members")
         yield member
-
-
-def _only_inside(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo | None:
-    """The standard filter quietly strips a leading slash; a member that asks for one is refused here."""
-    if PurePosixPath(member.name).is_absolute():
-        raise tarfile.AbsolutePathError(member)
-    return tarfile.data_filter(member, destination)

@@ -15,6 +15,7 @@ from typing import Any
 from services.model_worker.shared_trees import SharedTrees
 
 from . import archives, settings
+from .members import changed
 
 INPUT, STATIC, WORK, LOG, OUTPUT = "input", "static", "work", "log", "output"
 NEEDED_EMPTY = ("fifo", WORK, LOG)
@@ -84,4 +85,4 @@ def _portable(run: Path, member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     if not Path(member.linkname).is_relative_to(run):
         return None
     inside = PurePosixPath(Path(member.linkname).relative_to(run).as_posix())
-    return member.replace(linkname=os.path.relpath(inside, PurePosixPath(member.name).parent), deep=False)
+    return changed(member, linkname=os.path.relpath(inside, PurePosixPath(member.name).parent))
