@@ -66,8 +66,10 @@ class Stack:
         return done
 
     def containers(self, service: str) -> list[str]:
-        """The ids of a service's containers."""
-        return self.compose("ps", "--all", "--quiet", service).stdout.split()
+        """The ids of a service's containers, but for those that somebody runs beside them."""
+        labels = {"project": PROJECT, "service": service, "oneoff": "False"}
+        filters = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
+        return docker("ps", "--all", "--quiet", *filters).stdout.split()
 
     def container(self, service: str) -> str:
         """The id of a service's one container."""

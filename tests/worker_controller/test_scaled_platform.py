@@ -153,7 +153,7 @@ def test_a_killed_controller_comes_back_to_the_same_workers_and_a_killed_worker_
     wanted = {"scaling_strategy": "FIXED_WORKERS", "worker_count_fixed": 1, "worker_count_min": 1}
     api.post(f"v2/models/{model}/scaling_configuration/", wanted)
     # Given one worker that is always there
-    (worker,) = eventually(lambda: served_by(api), "a worker serves", 60)
+    (worker,) = eventually(lambda: len(found := served_by(api)) == 1 and found, "one worker serves", 60)
     # When the controller is killed
     (controller,) = processes_of("services.worker_controller", platform)
     controller.kill()
