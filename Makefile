@@ -16,11 +16,12 @@ COMPOSE_FILES ?= compose/compose.yaml
 COMPOSE = docker compose $(addprefix --file ,$(COMPOSE_FILES))
 PROJECT = $(or $(COMPOSE_PROJECT_NAME),lossline)
 
-.PHONY: help demo test check operations chaos up down logs install clean constraints broker-package test-packages
+.PHONY: help demo test test-containers check operations chaos up down logs install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
 	@echo "make test    run all tests"
+	@echo "make test-containers  the tests that need a Docker Engine"
 	@echo "make chaos   play random schedules of faults: SEED=1 RUNS=10"
 	@echo "make check   ruff, mypy, import rules, generated documents"
 	@echo "make operations  many more made-up requests to the API than make test sends"
@@ -52,6 +53,10 @@ test: export NUMBA_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lossline/
 test: $(INSTALLED) test-packages
 	mkdir -p "$$NUMBA_CACHE_DIR"
 	scripts/run-tests.sh $(BIN)/python $(PYTEST_FLAGS) -- $(ARGS)
+
+# On a Docker Engine; where none answers and packages for one can be had, one is started for the tests.
+test-containers: $(INSTALLED) test-packages
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m docker $(ARGS)
 
 SEED ?= 1
 RUNS ?= 10

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests, or those that the arguments name. Usage: run-tests.sh PYTHON FLAGS… [-- ARGUMENTS…]
+# All tests but those of containers (make test-containers), or those that the arguments name. Usage: run-tests.sh PYTHON FLAGS… [-- ARGUMENTS…]
 set -uo pipefail
 
 python=$1
@@ -16,6 +16,7 @@ if (($#)); then
 fi
 
 # Whole platforms want the machine for themselves, and compile the kernels that the others find; these run side by side.
+flags+=(-m "not docker")
 whole=(tests/endtoend tests/faults/platform)
 status=0
 "$python" -m pytest "${flags[@]}" "${whole[@]}" || status=$?

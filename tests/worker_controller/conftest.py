@@ -22,7 +22,7 @@ def engine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["process", "docker"])
+@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each fleet in turn, without members; those that the test leaves are ended."""
     if request.param == "docker":

@@ -26,7 +26,7 @@ def docker(engine: None) -> Iterator[DockerBackend]:
         opened.clear()
 
 
-@pytest.mark.integration
+@pytest.mark.docker
 def test_an_image_that_is_not_there_is_named_and_leaves_nothing(docker: DockerBackend) -> None:
     with pytest.raises(FleetError, match=r"does not have the image: .*nobody/has-this:1.*pull or build it"):
         docker.fleet.start("one", ModelEntry("S", "M", "1", image="nobody/has-this:1"))
@@ -35,7 +35,7 @@ def test_an_image_that_is_not_there_is_named_and_leaves_nothing(docker: DockerBa
     assert list(docker.fleet.members()) == []
 
 
-@pytest.mark.integration
+@pytest.mark.docker
 def test_a_network_or_a_volume_that_cannot_be_used_leaves_nothing(docker: DockerBackend) -> None:
     for wrong in ({"networks": ("there-is-no-such-network",)}, {"volumes": ("relative/path:/x:nonsense",)}):
         with pytest.raises(FleetError, match="the Docker Engine fails"):
@@ -43,7 +43,7 @@ def test_a_network_or_a_volume_that_cannot_be_used_leaves_nothing(docker: Docker
     assert list(docker.fleet.members()) == []
 
 
-@pytest.mark.integration
+@pytest.mark.docker
 def test_a_worker_that_reaches_its_memory_limit_ends_as_out_of_memory(docker: DockerBackend) -> None:
     docker.fleet.start("one", replace(docker.model(EATS_MEMORY), memory="64m", cpus=0.5))
     eventually(lambda: docker.member("one").ended is not None, "it has ended")
@@ -53,7 +53,7 @@ def test_a_worker_that_reaches_its_memory_limit_ends_as_out_of_memory(docker: Do
     assert not end.in_order
 
 
-@pytest.mark.integration
+@pytest.mark.docker
 def test_workers_of_another_controller_are_no_members(docker: DockerBackend) -> None:
     docker.fleet.start("one", docker.model(WAITS))
     with DockerFleet("another", {}) as other:
