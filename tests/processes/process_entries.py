@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from oasislmf.utils.log import oasis_log
+
 from services.model_worker.processes.step_runner import run_step
 from services.model_worker.step_contract import StepContext, StepResult
 from services.model_worker.steps.errors import NoKeysError
@@ -180,7 +182,20 @@ def _exit(context: StepContext) -> StepResult:
     sys.exit(3)
 
 
+def _hand_over_a_table(_: StepContext) -> StepResult:
+    """Call a function that oasislmf logs, as it logs its own."""
+
+    class Table:
+        def __str__(self) -> str:
+            print("A table is formatted.")  # noqa: T201
+            return "a table"
+
+    oasis_log(lambda _table: None)(Table())
+    return StepResult({})
+
+
 _STEPS = {
+    "hand-over-a-table": _hand_over_a_table,
     "complete": _complete,
     "fail": _fail,
     "find-no-keys": _find_no_keys,

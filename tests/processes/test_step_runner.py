@@ -14,9 +14,9 @@ from services.model_worker.step_contract import InputFile, ModelPlace, StepConte
 def run(server, make_spec, read_output):
     """Run a step of `process_entries` in a child; gives the exit status, the output and the report."""
 
-    async def go(step: str) -> tuple[int | None, str, StepReport]:
+    async def go(step: str, *, debug: bool = False) -> tuple[int | None, str, StepReport]:
         spec = make_spec("run_test_step")
-        spec.spec_path.write_bytes(encode_context(_context(step, spec.directory)))
+        spec.spec_path.write_bytes(encode_context(replace(_context(step, spec.directory), debug=debug)))
         child = await server.start(spec)
         output = b"\n".join(await read_output(child)).decode()
         return (await child.wait()).exit_status, output, read_report(spec.spec_path)
@@ -48,6 +48,14 @@ async def test_an_exception_is_reported_with_its_traceback_and_the_files_that_we
     assert "in _fail" in report.error.traceback
     assert "ValueError: no such peril" in output
     assert {name: path.name for name, path in report.artifacts.items()} == {"log": "log-1.tar.gz"}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_oasislmf_formats_its_arguments_only_where_they_are_logged(run, debug):
+    status, output, _ = await run("hand-over-a-table", debug=debug)
+
+    assert status == 0
+    assert ("A table is formatted." in output, "_table == a table" in output) == (debug, debug)
 
 
 @pytest.mark.parametrize(

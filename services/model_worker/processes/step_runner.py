@@ -46,11 +46,16 @@ def _log_to_stdout() -> None:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format=_LOG_FORMAT, force=True)
 
 
+def _set_level(level: int) -> None:
+    logging.getLogger().setLevel(level)
+    # Without a level of its own, oasislmf formats all arguments of its functions, whole tables, for lines that nobody reads.
+    logging.getLogger("oasislmf").setLevel(level)
+
+
 def _report(spec_path: Path, steps: Mapping[str, Step] | None) -> StepReport:
     try:
         context = decode_context(spec_path.read_bytes())
-        if context.debug:
-            logging.getLogger().setLevel(logging.DEBUG)
+        _set_level(logging.DEBUG if context.debug else logging.INFO)
         step = (_worker_steps() if steps is None else steps)[context.step]
         return StepReport("completed", _checked(step(context).artifacts))
     except (Exception, SystemExit) as error:  # noqa: BLE001 models raise, and even exit, as they like
