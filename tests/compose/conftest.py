@@ -28,9 +28,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 @pytest.fixture(scope="session")
-def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(engine: None, example: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """What `make up` leaves running; afterwards `make down` leaves nothing but images."""
-    made = new_stack(tmp_path_factory.mktemp("checkout"))
+    made = new_stack(tmp_path_factory.mktemp("checkout"), example.model)
     try:
         made.make("up")
         yield made

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from services.embedded.client import ApiClient
 from services.embedded.environment import Login
 from services.embedded.ports import free_port
@@ -28,6 +30,7 @@ IMAGES = {
 }
 """As compose/compose.yaml names them."""
 
+MODELS = "models.yaml"
 EXTRAS = "api,worker-monitor,worker-controller,model-worker,operations"
 _WITHIN = 1200
 
@@ -94,10 +97,14 @@ class Stack:
         return self.compose("logs", "--no-color", "--tail", "40", check=False).stdout
 
 
-def new_stack(folder: Path) -> Stack:
-    """A copy of the checkout in `folder`, and images for it; nothing is started."""
+def new_stack(folder: Path, model: Path) -> Stack:
+    """A copy of the checkout in `folder`, and images for it; nothing is started.
+
+    `model`: the directory of the example model, whose second version has it mounted.
+    """
     have_images(IMAGES)
     copy_checkout(folder)
+    write_models(folder, model)
     stand_ins = {kind for kind, name in IMAGES.items() if is_stand_in(name)}
     if "python" in stand_ins:
         fetch_wheels(folder)
@@ -107,6 +114,7 @@ def new_stack(folder: Path) -> Stack:
         "COMPOSE_FILES": " ".join(compose_files(stand_ins)),
         "COMPOSE_PROJECT_NAME": PROJECT,
         "LOSSLINE_VERSION": "tests",
+        "LOSSLINE_MODELS": str(folder / MODELS),
         "LOSSLINE_PORT": str(free_port()),
         "LOSSLINE_WEBSOCKET_PORT": str(free_port()),
         # Where a stand-in is the base, a build reaches no package index, or not as this machine does.
@@ -123,6 +131,15 @@ def copy_checkout(folder: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "secrets", ".env", "*.whl")
     for name in FOLDERS:
         shutil.copytree(CHECKOUT / name, folder / name, ignore=ignored)
+
+
+def write_models(folder: Path, model: Path) -> None:
+    """The file of the checkout, and beside the model that is part of an image one that is mounted."""
+    content = yaml.safe_load((folder / "compose" / "models.yaml").read_text())
+    (baked,) = content["models"]
+    mounted = {"supplier": "Lossline", "model": "CoastWind", "version": "2", "directory": "/model"}
+    mounted |= {"image": "lossline-worker:${LOSSLINE_VERSION}", "volumes": [f"{model}:/model:ro", *baked["volumes"]]}
+    (folder / MODELS).write_text(yaml.safe_dump({"models": [baked, {**baked, **mounted}]}))
 
 
 def compose_files(stand_ins: Collection[str]) -> list[str]:
