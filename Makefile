@@ -16,13 +16,14 @@ COMPOSE_FILES ?= compose/compose.yaml
 COMPOSE = docker compose $(addprefix --file ,$(COMPOSE_FILES))
 PROJECT = $(or $(COMPOSE_PROJECT_NAME),lossline)
 
-.PHONY: help demo test test-containers check operations chaos up down logs install clean constraints broker-package test-packages
+.PHONY: help demo test test-containers check operations chaos images up down logs install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
 	@echo "make test    run all tests"
 	@echo "make test-containers  the tests that need a Docker Engine"
 	@echo "make chaos   play random schedules of faults: SEED=1 RUNS=10"
+	@echo "make images  build the images that make up starts"
 	@echo "make check   ruff, mypy, import rules, generated documents"
 	@echo "make operations  many more made-up requests to the API than make test sends"
 	@echo "make up      build and start everything in containers (make down, make logs)"
@@ -32,9 +33,11 @@ help:
 demo: install
 	$(BIN)/lossline demo $(ARGS)
 
-up:
+images:
 	python3 compose/make_secrets.py $(LOSSLINE_SECRETS)
 	$(COMPOSE) --profile models build
+
+up: images
 	$(COMPOSE) up --detach --wait $(ARGS)
 	@echo "Lossline is up: http://$(or $(LOSSLINE_LISTEN),127.0.0.1):$(or $(LOSSLINE_PORT),8000)/"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 
 from benchmarks.kernel_models import Case, coastwind
 from services.embedded.demo import fetch_outputs
@@ -44,8 +46,18 @@ def stack(engine: None, example: Case, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(stack: Stack, example: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def side_by_side(stack: Stack, example: Case) -> tuple[int, int]:
+    """The analyses of two runs at a time, of the model in its image and of the mounted one, which goes first."""
+    client = stack.client
+    baked = requested(client, example, CHUNKS)
+    mounted = requested(client, replace(example, identity=("Lossline", "CoastWind", "2")), CHUNKS)
+    url = f"{stack.url}v2/analyses/{mounted}/"
+    requests.patch(url, json={"priority": 7}, auth=("admin", "password"), timeout=60).raise_for_status()
+    assert [ended(client, analysis) for analysis in (baked, mounted)] == ["RUN_COMPLETED"] * 2, stack.logs()
+    return baked, mounted
+
+
+@pytest.fixture(scope="session")
+def undisturbed(stack: Stack, side_by_side: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of a run in which nothing happened."""
-    analysis = requested(stack.client, example, CHUNKS)
-    assert ended(stack.client, analysis) == "RUN_COMPLETED", stack.logs()
-    return fetch_outputs(stack.client, analysis, tmp_path_factory.mktemp("undisturbed"))
+    return fetch_outputs(stack.client, side_by_side[0], tmp_path_factory.mktemp("undisturbed"))

@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,10 @@ from tests.compose.engine import CHECKOUT, PYTHON, docker, have_images, is_stand
 PROJECT = "lossline-tests"
 PARTS = ("Dockerfile", ".dockerignore", "Makefile", "pyproject.toml", "constraints.txt", "README.md")
 FOLDERS = ("compose", "scripts", "services", "shared", "examples")
-IMAGES = {
-    "python": PYTHON,
-    "rabbitmq": "rabbitmq:4",
-    "postgres": "postgres:17",
-    "s3": "versity/versitygw:v1.8.0",
-}
-"""As compose/compose.yaml names them."""
+OTHERS = {"rabbitmq": "rabbitmq:4", "postgres": "postgres:17", "s3": "versity/versitygw:v1.8.0"}
+"""Images of others, as compose/compose.yaml names them."""
 
+COMPOSE_FILE = "compose/compose.yaml"
 MODELS = "models.yaml"
 EXTRAS = "api,worker-monitor,worker-controller,model-worker,operations"
 _WITHIN = 1200
@@ -98,30 +94,38 @@ class Stack:
 
 
 def new_stack(folder: Path, model: Path) -> Stack:
-    """A copy of the checkout in `folder`, and images for it; nothing is started.
+    """A copy of the checkout in `folder`, and all images; nothing is started.
 
     `model`: the directory of the example model, whose second version has it mounted.
     """
-    have_images(IMAGES)
+    have_images({"python": PYTHON})
     copy_checkout(folder)
     write_models(folder, model)
-    stand_ins = {kind for kind, name in IMAGES.items() if is_stand_in(name)}
-    if "python" in stand_ins:
+    made = Stack(folder, environment(folder))
+    if is_stand_in(PYTHON):
         fetch_wheels(folder)
+    with ThreadPoolExecutor(1) as beside:  # one compiles, the other loads packages
+        others = beside.submit(have_images, OTHERS)
+        made.make("images")
+        others.result()
+    return replace(made, environ=made.environ | {"COMPOSE_FILES": " ".join(compose_files())})
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of the commands of the stack: nothing of the platform that somebody may have here."""
     ours = ("OASIS_", "LOSSLINE_", "COMPOSE", "MAKE", "MFLAGS")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    options = {
-        "COMPOSE_FILES": " ".join(compose_files(stand_ins)),
+    return kept | {
+        "COMPOSE_FILES": COMPOSE_FILE,
         "COMPOSE_PROJECT_NAME": PROJECT,
         "LOSSLINE_VERSION": "tests",
         "LOSSLINE_MODELS": str(folder / MODELS),
         "LOSSLINE_PORT": str(free_port()),
         "LOSSLINE_WEBSOCKET_PORT": str(free_port()),
         # Where a stand-in is the base, a build reaches no package index, or not as this machine does.
-        "PIP_OPTIONS": "--no-index" if "python" in stand_ins else "",
+        "PIP_OPTIONS": "--no-index" if is_stand_in(PYTHON) else "",
         "KERNELS": "some",
     }
-    return Stack(folder, kept | options)
 
 
 def copy_checkout(folder: Path) -> None:
@@ -142,11 +146,11 @@ def write_models(folder: Path, model: Path) -> None:
     (folder / MODELS).write_text(yaml.safe_dump({"models": [baked, {**baked, **mounted}]}))
 
 
-def compose_files(stand_ins: Collection[str]) -> list[str]:
+def compose_files() -> list[str]:
     """The file of the checkout, what tests add, and what stand-ins need."""
     here = CHECKOUT / "tests" / "compose"
-    files = ["compose/compose.yaml", str(here / "quick.yaml")]
-    needing = {"postgres", "s3"} & set(stand_ins)
+    files = [COMPOSE_FILE, str(here / "quick.yaml")]
+    needing = [kind for kind in ("postgres", "s3") if is_stand_in(OTHERS[kind])]
     assert len(needing) != 1, f"{needing} is a stand-in and the other is none; remove one of them"
     return [*files, str(here / "stand-ins.yaml")] if needing else files
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
 
 from benchmarks.kernel_models import Case
 from benchmarks.same_outputs import differences
@@ -68,19 +66,10 @@ def test_a_part_that_stops_in_the_middle_of_a_run_changes_nothing_in_its_outcome
 
 
 def test_two_models_run_side_by_side_one_of_them_from_a_folder_of_the_host(
-    stack: Stack, example: Case, undisturbed: Path, tmp_path: Path
+    stack: Stack, side_by_side: tuple[int, int], undisturbed: Path, tmp_path: Path
 ) -> None:
-    # Given a second version of the model, whose workers have it mounted
-    mounted = replace(example, identity=("Lossline", "CoastWind", "2"))
-    # When both are run, with different priorities
-    analyses = [requested(stack.client, case, CHUNKS // 2) for case in (example, mounted)]
-    url = f"{stack.url}v2/analyses/{analyses[1]}/"
-    requests.patch(url, json={"priority": 7}, auth=("admin", "password"), timeout=60).raise_for_status()
-    # Then both complete, on workers of their own
-    for number, analysis in enumerate(analyses):
-        assert ended(stack.client, analysis) == "RUN_COMPLETED", stack.logs()
-        outputs = fetch_outputs(stack.client, analysis, tmp_path / str(number))
-        assert differences(outputs, undisturbed, exactly=False) == []
+    outputs = fetch_outputs(stack.client, side_by_side[1], tmp_path)
+    assert differences(outputs, undisturbed, exactly=False) == []
 
 
 def test_a_controller_that_is_killed_loses_no_worker_and_doubles_none(stack: Stack, example: Case) -> None:
@@ -89,7 +78,7 @@ def test_a_controller_that_is_killed_loses_no_worker_and_doubles_none(stack: Sta
     scaling = f"v2/models/{model}/scaling_configuration/"
     client.post(scaling, {"scaling_strategy": "FIXED_WORKERS", "worker_count_fixed": 2, "worker_count_min": 0})
     # Given a run on two workers
-    analysis = requested(client, example, CHUNKS)
+    analysis = requested(client, example, CHUNKS // 2)
     workers = eventually(lambda: len(found := stack.workers()) == 2 and found, "two work", 60)
     # When the controller is killed, and the engine starts it again
     docker("kill", stack.container("worker_controller"))
