@@ -48,7 +48,7 @@ def _log_to_stdout() -> None:
 
 def _set_level(level: int) -> None:
     logging.getLogger().setLevel(level)
-    # Without a level of its own, oasislmf formats all arguments of its functions, whole tables, for lines that nobody reads.
+    # Without a level of its own, oasislmf formats all arguments of its functions, whole tables, for lines nobody reads.
     logging.getLogger("oasislmf").setLevel(level)
 
 
