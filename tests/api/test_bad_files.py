@@ -73,7 +73,7 @@ def unchanged(api: Api, portfolio: str, dependencies: Dependencies, session: Ses
         ("a.csv", "text/csv", LOCATION),
         ("a.csv", "text/csv", b"\xef\xbb\xbf" + LOCATION),
         ("a.csv", "text/csv", "Name\nMünchen\n".encode("latin-1")),
-        ("a.csv.gz", "application/gzip", gzip.compress(LOCATION)),
+        ("a.csv.gz", "application/gzip", gzip.compress(LOCATION, mtime=0)),
         ("a.csv.bz2", "application/x-bzip2", bz2.compress(LOCATION)),
         ("a.zip", "application/zip", _zip("location.csv")),
         ("a.parquet", "application/octet-stream", _parquet()),
@@ -95,7 +95,7 @@ def test_every_accepted_type_comes_back_as_it_was(
 @pytest.mark.parametrize(
     ("filename", "content_type", "content", "text"),
     [
-        ("a.csv", "text/csv", gzip.compress(LOCATION), "The content of the file is not text."),
+        ("a.csv", "text/csv", gzip.compress(LOCATION, mtime=0), "The content of the file is not text."),
         ("a.csv", "text/csv", _parquet(), "The content of the file is not text."),
         ("a.csv", "text/csv", b"A\0B\n", "The content of the file is not text."),
         ("a.parquet", "application/octet-stream", LOCATION, "The content of the file is not parquet."),
@@ -114,7 +114,7 @@ def test_every_accepted_type_comes_back_as_it_was(
             "An archive cannot be read as exposure",
         ),
         ("data", "application/octet-stream", _zip("a.csv"), "An archive cannot be read as exposure"),
-        ("a.tar.gz", "application/gzip", gzip.compress(_tar()), "A tar archive cannot be read as exposure"),
+        ("a.tar.gz", "application/gzip", gzip.compress(_tar(), mtime=0), "A tar archive cannot be read as exposure"),
         ("a.tar.bz2", "application/x-bzip2", bz2.compress(_tar()), "A tar archive cannot be read as exposure"),
         ("a.zip", "application/zip", _zip("a.csv", "b.csv"), "An archive must hold one file to be read as exposure"),
         ("a.zip", "application/zip", _zip(), "An archive must hold one file to be read as exposure"),
