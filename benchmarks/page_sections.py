@@ -144,22 +144,51 @@ def clients(found: Json) -> Section:
     return Section([_machine(found), table(("delay from a change to the last client", "s", "goal"), rows), told])
 
 
+_GOALS = {
+    ("PiWind, 10 locations", "v1"): (0.4, 0.15),
+    ("PiWind, 10 locations", "v2, 2 chunk(s)"): (0.4, 0.20),
+    ("PiWind, 12598 locations", "v2, 2 chunk(s)"): (None, 0.70),
+    ("PiWind, 12598 locations", "v2, 8 chunk(s)"): (None, 0.85),
+}
+"""Of inputs and of losses, by case and shape."""
+
+
 def kernels(found: Json) -> Section:
-    """Warm beside plain programs, and whole losses beside oasislmf's own command."""
+    """Warm beside plain programs, whole runs beside oasislmf's own commands, and what a warm process costs."""
     stages = [
         (each["case"], median(each["plain"]), median(each["warm"]), median(each["warm"]) / median(each["plain"]))
         for each in found["stages"]
     ]
-    wholes = [
-        (each["case"], each["chunks"], each["steps"], each["command"], each["steps"] / each["command"])
-        for each in found["wholes"]
-    ]
     chart = Bars("The kernel stage", "s", [row[0] for row in stages], _series(stages, {"plain": 1, "warm": 2}))
+    runs = found["runs"]
     tables = [
+        _machine(found),
         table(("kernel stage", "plain s", "warm s", "ratio"), stages),
-        table(("losses", "chunks", "steps s", "oasislmf s", "ratio"), wholes),
+        "The whole platform, from the request to READY and to RUN_COMPLETED:",
+        table(("input files", "shape", "Lossline s", "oasislmf s", "ratio", "goal"), _compared(runs, "inputs", 0)),
+        table(("losses", "shape", "Lossline s", "oasislmf s", "ratio", "goal"), _compared(runs, "losses", 1)),
+        _warm_process(found),
     ]
-    return Section([_machine(found), *tables], {"stage": chart} if stages else {})
+    return Section(tables, {"stage": chart} if stages else {})
+
+
+def _compared(runs: Sequence[Json], what: str, which: int) -> list[Sequence[object]]:
+    rows: list[Sequence[object]] = []
+    for each in runs:
+        ours, theirs = median(each[what]), each[f"command_{what}"]
+        goal = _GOALS.get((each["case"], each["shape"]), (None, None))[which]
+        rows.append((each["case"], each["shape"], ours, theirs, ours / theirs, f"≤ {goal:g}" if goal else ""))
+    return rows
+
+
+def _warm_process(found: Json) -> str:
+    rows = [
+        ("start of a program through the client, ms, median", found["start_ms"], "≤ 15"),
+        ("the same, plain", found["plain_start_ms"], ""),
+        ("proportional memory of the warm process, MiB", found["warm_process_mib"], "≤ 500"),
+        ("second demo of the example model, s", found["demo"], "≤ 20"),
+    ]
+    return table(("", "measured", "goal"), [row for row in rows if row[1] is not None])
 
 
 SECTIONS: Mapping[str, Callable[[Json], Section]] = {
