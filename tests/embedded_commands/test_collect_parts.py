@@ -120,7 +120,9 @@ def test_a_folder_of_objects_is_tried(tmp_path: Path) -> None:
 
 def test_a_server_of_objects_that_is_not_there_is_named_without_its_secrets() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    backend = S3Settings("losses", url, "region", "key", "hidden", connect_timeout=0.5, retries=0)
+    backend = S3Settings(
+        "losses", url, region="region", access_key_id="key", secret_access_key="hidden", connect_timeout=0.5, retries=0
+    )
     problem = store_problem(ObjectStoreSettings(backend))
     assert problem is not None
     assert problem.where == f"{url}/losses"

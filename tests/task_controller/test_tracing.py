@@ -74,7 +74,7 @@ class Platform:
             ensure_administrator(session, settings.auth)
         self.store = resources.enter_context(open_object_store(settings.store))
         tracer = resources.enter_context(open_tracer("lossline-api"))
-        self.api = Api(create_app(Dependencies(settings, world.engine, self.store, lambda: None, tracer)))
+        self.api = Api(create_app(Dependencies(settings, world.engine, self.store, lambda: None, tracer=tracer)))
         self.api.login("admin", "password")
 
     def request(self) -> Any:
