@@ -28,23 +28,28 @@ def main() -> None:
     """Have the program forked, or be the plain program."""
     name, arguments = Path(sys.argv[0]).name, sys.argv
     passed = [number for number in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{number}")]  # noqa: PTH110, PTH208
-    server = have_it_forked([name, *arguments[1:]], passed) if len(passed) <= _MOST else None
+    request = encoded([name, *arguments[1:]], passed)
+    # A signal that comes when the program runs already must not find this process without its handlers.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    server = have_it_forked(request, passed) if len(passed) <= _MOST else None
     if server is None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         execute_plain(name, arguments)
         return
     for descriptor in passed:
         os.close(descriptor)
     pass_signals_on(server)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     end_as_it_ends(server)
 
 
-def have_it_forked(arguments: Sequence[str], passed: Sequence[int]) -> socket.socket | None:
+def have_it_forked(what: bytes, passed: Sequence[int]) -> socket.socket | None:
     """The connection once the program runs; None when nothing has been started."""
     try:
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         server.connect(b"\0" + os.environb[b"LOSSLINE_WARM"])
         request = os.memfd_create("request")
-        os.write(request, encoded(arguments, passed))
+        os.write(request, what)
         directory = os.open(".", os.O_PATH | os.O_DIRECTORY)
         socket.send_fds(server, [b"."], [request, directory, *passed])
         os.close(request)
