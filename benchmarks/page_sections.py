@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks import api, report, storage, websocket
 from benchmarks.charts import Bars, number
+from benchmarks.kernel_tables import DEMO_SECONDS, INPUT_GOALS, LOSS_GOALS, START_MS, WARM_MIB
 
 Json = Mapping[str, Any]
 
@@ -144,15 +145,6 @@ def clients(found: Json) -> Section:
     return Section([_machine(found), table(("delay from a change to the last client", "s", "goal"), rows), told])
 
 
-_GOALS = {
-    ("PiWind, 10 locations", "v1"): (0.4, 0.15),
-    ("PiWind, 10 locations", "v2, 2 chunk(s)"): (0.4, 0.20),
-    ("PiWind, 12598 locations", "v2, 2 chunk(s)"): (None, 0.70),
-    ("PiWind, 12598 locations", "v2, 8 chunk(s)"): (None, 0.85),
-}
-"""Of inputs and of losses, by case and shape."""
-
-
 def kernels(found: Json) -> Section:
     """Warm beside plain programs, whole runs beside oasislmf's own commands, and what a warm process costs."""
     stages = [
@@ -165,28 +157,28 @@ def kernels(found: Json) -> Section:
         _machine(found),
         table(("kernel stage", "plain s", "warm s", "ratio"), stages),
         "The whole platform, from the request to READY and to RUN_COMPLETED:",
-        table(("input files", "shape", "Lossline s", "oasislmf s", "ratio", "goal"), _compared(runs, "inputs", 0)),
-        table(("losses", "shape", "Lossline s", "oasislmf s", "ratio", "goal"), _compared(runs, "losses", 1)),
+        table(("input files", "shape", "Lossline s", "oasislmf s", "ratio", "goal"), _compared(runs, "inputs")),
+        table(("losses", "shape", "Lossline s", "oasislmf s", "ratio", "goal"), _compared(runs, "losses")),
         _warm_process(found),
     ]
     return Section(tables, {"stage": chart} if stages else {})
 
 
-def _compared(runs: Sequence[Json], what: str, which: int) -> list[Sequence[object]]:
+def _compared(runs: Sequence[Json], what: str) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     for each in runs:
-        ours, theirs = median(each[what]), each[f"command_{what}"]
-        goal = _GOALS.get((each["case"], each["shape"]), (None, None))[which]
-        rows.append((each["case"], each["shape"], ours, theirs, ours / theirs, f"≤ {goal:g}" if goal else ""))
+        case, shape, ours, theirs = each["case"], each["shape"], median(each[what]), each[f"command_{what}"]
+        goal = INPUT_GOALS.get(case) if what == "inputs" else LOSS_GOALS.get((case, shape))
+        rows.append((case, shape, ours, theirs, ours / theirs, f"≤ {goal:g}" if goal else ""))
     return rows
 
 
 def _warm_process(found: Json) -> str:
     rows = [
-        ("start of a program through the client, ms, median", found["start_ms"], "≤ 15"),
+        ("start of a program through the client, ms, median", found["start_ms"], f"≤ {START_MS:g}"),
         ("the same, plain", found["plain_start_ms"], ""),
-        ("proportional memory of the warm process, MiB", found["warm_process_mib"], "≤ 500"),
-        ("second demo of the example model, s", found["demo"], "≤ 20"),
+        ("proportional memory of the warm process, MiB", found["warm_process_mib"], f"≤ {WARM_MIB:g}"),
+        ("second demo of the example model, s", found["demo"], f"≤ {DEMO_SECONDS:g}"),
     ]
     return table(("", "measured", "goal"), [row for row in rows if row[1] is not None])
 

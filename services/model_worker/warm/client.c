@@ -188,6 +188,7 @@ static int receive(void *into, size_t bytes) {
 /* Returns when the program runs; on every other way there is -1, and nothing has been started. */
 static int have_it_forked(char **argv) {
     int request, directory;
+    sigset_t all;
     char word = 0;
     if (list_descriptors() != 0 || reach_server() != 0)
         return -1;
@@ -195,6 +196,8 @@ static int have_it_forked(char **argv) {
         return -1;
     if ((directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
         return -1;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL); /* one that comes when the program runs must find this process with its handlers */
     if (send_request(request, directory) != 0)
         return -1;
     close(request);
@@ -249,11 +252,16 @@ static void end_as_it_ends(void) {
 }
 
 int main(int argc, char **argv) {
+    sigset_t given;
     (void)argc;
-    if (have_it_forked(argv) != 0)
+    sigprocmask(SIG_SETMASK, NULL, &given);
+    if (have_it_forked(argv) != 0) {
+        sigprocmask(SIG_SETMASK, &given, NULL);
         execute_plain(argv);
+    }
     for (int index = 0; index < passed_count; index++)
         close(passed[index]); /* a writing end that stayed open here would keep its reader waiting */
     pass_signals_on();
+    sigprocmask(SIG_SETMASK, &given, NULL);
     end_as_it_ends();
 }

@@ -29,7 +29,7 @@ def main() -> None:
     name, arguments = Path(sys.argv[0]).name, sys.argv
     passed = [number for number in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{number}")]  # noqa: PTH110, PTH208
     request = encoded([name, *arguments[1:]], passed)
-    # A signal that comes when the program runs already must not find this process without its handlers.
+    # One that comes when the program runs must find this process with its handlers.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     server = have_it_forked(request, passed) if len(passed) <= _MOST else None
     if server is None:
