@@ -38,9 +38,9 @@ def test_a_signal_that_comes_as_the_program_begins_is_passed_on(client: Path) ->
         for descriptor in descriptors:
             os.close(descriptor)
         # When the signal is there before the client hears that the program runs
-        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
         connection.send(FORKED)
         # Then the server is told of it, and the client ends as the program does
-        assert connection.recv(1) == bytes([signal.SIGHUP])
+        assert connection.recv(1) == bytes([signal.SIGTERM])
         connection.send(ENDED + STATUS.pack(7 << 8))
         assert process.wait(20) == 7
