@@ -81,9 +81,15 @@ _EXAMPLE_FILES = {
 
 
 def generate_inputs(case: Case, run: Path, environ: dict[str, str]) -> float:
-    """`oasislmf model generate-oasis-files`; seconds."""
+    """`oasislmf model generate-oasis-files`; seconds.
+
+    The files in `run` are made once more, with the lookup in one process: several write the keys as they come, so that
+    items have other numbers in every run, and losses other last digits (docs/decisions/0028).
+    """
     files = [text for name, path in case.exposure.items() for text in (EXPOSURES[name][0], str(path))]
-    return _oasislmf("generate-oasis-files", case, run, files, environ)
+    seconds = _oasislmf("generate-oasis-files", case, run.with_name(f"{run.name}-as-they-come"), files, environ)
+    _oasislmf("generate-oasis-files", case, run, [*files, "--lookup-multiprocessing", "False"], environ)
+    return seconds
 
 
 def generate_losses(case: Case, run: Path, processes: int, environ: dict[str, str]) -> float:

@@ -1,5 +1,6 @@
 """Input generation with the real oasislmf and PiWind; seconds each, as no kernel runs."""
 
+import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -109,14 +110,40 @@ def test_chunks_of_the_lookup_give_the_keys_of_one_lookup(start_run, tmp_path: P
     keys = []
     for chunks in (1, 4):
         run.parallel("prepare-keys-file", chunks)
-        with tarfile.open(run.serial("collect-keys")["keys_data"].path) as tar:
-            file = tar.extractfile("keys.csv")
-            assert file
-            keys.append(file.read())
+        keys.append(_member(run.serial("collect-keys")["keys_data"], "keys.csv"))
 
     assert [files["chunk_keys"].filename for files in run.chunk_files][-1] == "lookup-4.tar.gz"
     assert len(keys[0].splitlines()) > 10
     assert keys[0] == keys[1]
+
+
+def test_a_lookup_by_several_processes_writes_the_keys_in_the_order_of_one(
+    start_run, piwind: Path, tmp_path: Path
+) -> None:
+    # Given more locations than oasislmf looks up in one process
+    ten = pd.read_csv(piwind / "exposure" / "SourceLocOEDPiWind10.csv", dtype=str)
+    many = pd.concat([ten.assign(LocNumber=ten["LocNumber"] + f"-{copy}") for copy in range(120)])
+    many.to_csv(tmp_path / "many.csv", index=False)
+    run = start_run(location_file=tmp_path / "many.csv")
+    # When they are looked up by several processes, undivided in v1 and in v2, and by one in each of several chunks
+    undivided = _member(run.attempt("generate-input")["output_location"], "keys.csv")
+    keys = []
+    run.serial("prepare-input-generation-params")
+    for chunks in (1, 3):
+        run.parallel("prepare-keys-file", chunks)
+        keys.append(_member(run.serial("collect-keys")["keys_data"], "keys.csv"))
+    # Then the keys are the same, in the same order
+    assert len(keys[0].splitlines()) > len(many)
+    assert keys[0] == keys[1]
+    v1, v2 = (pd.read_csv(io.BytesIO(each)) for each in (undivided, keys[0]))
+    pd.testing.assert_frame_equal(v1[v2.columns], v2)
+
+
+def _member(archive: InputFile, name: str) -> bytes:
+    with tarfile.open(archive.path) as tar:
+        file = tar.extractfile(name)
+        assert file
+        return file.read()
 
 
 def test_a_chunk_without_locations_leaves_empty_tables(start_run) -> None:

@@ -43,8 +43,8 @@ def merge_directories(chunks: Sequence[Path], target: Path) -> None:
 def merge_csv(parts: Sequence[Path], target: Path) -> None:
     """Concatenate tables as text, so that no value changes its notation, and drop repeated rows."""
     tables = [pd.read_csv(part, dtype=str, keep_default_na=False) for part in parts]
-    table = in_one_order(tables) if target.name == KEYS else pd.concat(tables, ignore_index=True).fillna("")
-    table.drop_duplicates().to_csv(target, index=False)
+    table = in_one_order(tables) if target.name == KEYS else pd.concat(tables, ignore_index=True)
+    table.fillna("").drop_duplicates().to_csv(target, index=False)
 
 
 def merge_parquet(parts: Sequence[Path], target: Path) -> None:

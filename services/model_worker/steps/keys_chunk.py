@@ -10,6 +10,7 @@ from oasislmf.lookup.factory import KeyServerFactory
 from services.model_worker.step_contract import StepContext, StepResult
 
 from . import archives, exposure, input_params
+from .lookup_processes import in_the_order_of_one
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +41,17 @@ def _look_up(step: GenerateFiles, rows: pd.DataFrame, output: Path, *, alone: bo
         user_data_dir=step.user_data_dir,
         output_directory=str(output),
     )
-    server.generate_key_files(
-        location_df=rows,
-        successes_fp=str(output / "keys.csv"),
-        errors_fp=str(output / "keys-errors.csv"),
-        output_format="oasis",
-        keys_success_msg=False,
-        multiproc_enabled=step.lookup_multiprocessing and alone,
-        multiproc_num_cores=step.lookup_num_processes,
-        multiproc_num_partitions=step.lookup_num_chunks,
-    )
+    with in_the_order_of_one():
+        server.generate_key_files(
+            location_df=rows,
+            successes_fp=str(output / "keys.csv"),
+            errors_fp=str(output / "keys-errors.csv"),
+            output_format="oasis",
+            keys_success_msg=False,
+            multiproc_enabled=step.lookup_multiprocessing and alone,
+            multiproc_num_cores=step.lookup_num_processes,
+            multiproc_num_partitions=step.lookup_num_chunks,
+        )
 
 
 def _write_nothing(output: Path) -> None:

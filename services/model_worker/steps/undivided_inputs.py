@@ -7,6 +7,7 @@ from oasislmf.manager import OasisManager
 from services.model_worker.step_contract import StepContext, StepResult
 
 from . import input_files, input_params, params
+from .lookup_processes import in_the_order_of_one
 
 
 def run(context: StepContext) -> StepResult:
@@ -22,4 +23,5 @@ def _generate(context: StepContext, files: Path) -> None:
     # What reads the keys wants this format, whatever a configuration says for its vendor's own use.
     resolved = params.resolve(context.model, input_params.COMPUTATION, paths) | {"keys_format": "oasis"}
     params.show(context, resolved)
-    OasisManager().generate_oasis_files(**resolved)
+    with in_the_order_of_one():
+        OasisManager().generate_oasis_files(**resolved)
