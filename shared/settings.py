@@ -4,10 +4,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import URL
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 T = TypeVar("T")
 
@@ -114,8 +115,11 @@ def _flag(text: str) -> bool:
     raise ValueError(text)
 
 
-def database_url(environ: Mapping[str, str]) -> URL:
+def database_url(environ: Mapping[str, str]) -> "URL":
     """Where the database is: `OASIS_SERVER_DB_*`; a host that begins with `/` is the folder of a socket."""
+    # Not above: a worker has no database, and a third of its start was this import.
+    from sqlalchemy import URL
+
     options = Options("SERVER", environ)
     host = options.text("DB_HOST", "127.0.0.1")
     in_folder = host.startswith("/")

@@ -64,10 +64,10 @@ def test_a_specification_that_cannot_work_is_refused(options):
         ChildSpec(Path("/a/spec.json"), Path("/a"), {}, **options)
 
 
-def test_the_supervisor_s_side_imports_no_model_code():
+def test_the_supervisor_s_side_imports_neither_model_code_nor_a_database():
     program = (
-        "import sys, services.model_worker.processes, services.model_worker.processes.step_codec\n"
-        "heavy = {'numpy', 'pandas', 'oasislmf', 'numba', 'pyarrow', 'scipy'} & set(sys.modules)\n"
+        "import sys, services.model_worker.__main__, services.model_worker.processes.step_codec\n"
+        "heavy = {'numpy', 'pandas', 'oasislmf', 'numba', 'pyarrow', 'scipy', 'sqlalchemy'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"
     )
 
