@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, update
 from sqlalchemy.orm import Session
 
 from services.api.app import create_app
@@ -13,7 +14,7 @@ from services.api.auth.accounts import ensure_administrator
 from services.api.dependencies import Dependencies
 from services.api.settings import Administrator, ApiSettings, AuthSettings
 from shared.database.engine import open_engine
-from shared.database.resources import User
+from shared.database.resources import Analysis, File, User
 from shared.object_store import DirectorySettings, ObjectStoreSettings, open_object_store
 from shared.passwords import hash_password
 from tests.api.api_client import Api
@@ -92,5 +93,30 @@ def api_with(dependencies: Dependencies) -> Callable[..., Api]:
         rest = {name: value for name, value in changes.items() if name not in changed}
         settings = replace(dependencies.settings, **rest)  # type: ignore[arg-type]
         return Api(create_app(replace(dependencies, **{"settings": settings, **changed})))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def put_in(session: Session) -> Callable[..., None]:
+    """Put an analysis into a status, as the services after the API would."""
+
+    def put(analysis: Any, status: str, **columns: Any) -> None:
+        query = update(Analysis).where(Analysis.id == analysis["id"]).values(status=status, **columns)
+        session.execute(query)
+        session.commit()
+
+    return put
+
+
+@pytest.fixture
+def input_file(session: Session, put_in: Callable[..., None]) -> Callable[[Any, str], None]:
+    """Make an analysis READY (or another status) with an input file."""
+
+    def make(analysis: Any, status: str = "READY") -> None:
+        file = File(key=f"inputs-{analysis['id']}", filename="inputs.tar.gz", content_type="application/gzip", size=1)
+        session.add(file)
+        session.flush()
+        put_in(analysis, status, input_file_id=file.id)
 
     return make
