@@ -1,6 +1,6 @@
 """Lists and details take a bounded number of statements, however many analyses there are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.orm import Session
 
-from shared.core.plan import plan_run, sub_tasks_of
+from shared.core.plan import Stage, plan_run, sub_tasks_of
 from shared.core.states import RunKind
 from shared.database.accounts import Group, portfolio_groups
+from shared.database.base import Table
 from shared.database.execution import Run, StageRow, SubTask
 from shared.database.resources import Analysis, Portfolio
 from tests.api.api_client import Api
@@ -34,20 +35,30 @@ def counted(engine: Engine) -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def _with_run(session: Session, analysis: Analysis) -> None:
-    """A planned run, as the task controller leaves it."""
+def _with_runs(session: Session, analyses: list[Analysis]) -> None:
+    """A planned run of each, as the task controller leaves it."""
     values = {"kind": RunKind.GENERATE_AND_RUN, "run_mode": "V2", "model_queue": "q", "priority": 4, "state": "ACTIVE"}
-    run = Run(analysis_id=analysis.id, run_uuid=f"u{analysis.id}", inputs={}, facts={}, **values)
-    session.add(run)
+    runs = [Run(analysis_id=each.id, run_uuid=f"u{each.id}", inputs={}, facts={}, **values) for each in analyses]
+    session.add_all(runs)
     session.flush()
     stages = plan_run(RunKind.GENERATE_AND_RUN, "q", 2, 2)
-    for stage in stages:
-        plain = {name: getattr(stage, name) for name in ("step", "phase", "queue", "parallel", "optional", "size")}
-        session.add(StageRow(run_id=run.id, position=stage.position, pending=stage.size, **plain))
-    for planned in sub_tasks_of(stages):
-        plain = {name: getattr(planned, name) for name in ("stage", "chunk", "slug", "name", "queue", "weight")}
-        session.add(SubTask(run_id=run.id, priority=4, requested_at=run.requested_at, state="PENDING", **plain))
-    analysis.current_run_id = run.id
+    for analysis, run in zip(analyses, runs, strict=True):
+        analysis.current_run_id = run.id
+        session.add_all(_stages(run, stages) + _sub_tasks(run, stages))
+
+
+def _stages(run: Run, stages: Sequence[Stage]) -> list[Table]:
+    names = ("step", "phase", "queue", "parallel", "optional", "size")
+    plain = [{name: getattr(stage, name) for name in names} for stage in stages]
+    return [StageRow(run_id=run.id, position=at, pending=each["size"], **each) for at, each in enumerate(plain)]
+
+
+def _sub_tasks(run: Run, stages: Sequence[Stage]) -> list[Table]:
+    names = ("stage", "chunk", "slug", "name", "queue", "weight")
+    plain = [{name: getattr(planned, name) for name in names} for planned in sub_tasks_of(stages)]
+    return [
+        SubTask(run_id=run.id, priority=4, requested_at=run.requested_at, state="PENDING", **each) for each in plain
+    ]
 
 
 @pytest.fixture
@@ -62,19 +73,19 @@ def grow(api: Api, session: Session, team: Api) -> Any:
 
     def make(count: int) -> list[int]:
         group = session.scalars(select(Group.id).where(Group.name == "reds")).one()
-        made = []
-        for number in range(count):
-            portfolio = Portfolio(name=f"p {number}")
-            session.add(portfolio)
-            session.flush()
-            session.execute(insert(portfolio_groups).values(portfolio_id=portfolio.id, group_id=group))
-            analysis = Analysis(name=f"a {number}", portfolio_id=portfolio.id, model_id=model["id"])
-            session.add(analysis)
-            session.flush()
-            _with_run(session, analysis)
-            made.append(analysis.id)
+        portfolios = [Portfolio(name=f"p {number}") for number in range(count)]
+        session.add_all(portfolios)
+        session.flush()
+        of_group = [{"portfolio_id": each.id, "group_id": group} for each in portfolios]
+        if of_group:
+            session.execute(insert(portfolio_groups), of_group)
+        names = enumerate(portfolios)
+        analyses = [Analysis(name=f"a {at}", portfolio_id=each.id, model_id=model["id"]) for at, each in names]
+        session.add_all(analyses)
+        session.flush()
+        _with_runs(session, analyses)
         session.commit()
-        return made
+        return [each.id for each in analyses]
 
     return make
 
