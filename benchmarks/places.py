@@ -31,7 +31,7 @@ class Places:
 
     def broker(self, vhost: str) -> str:
         """The URL of one of the virtual hosts."""
-        return f"{self.broker_node.url.rpartition('/')[0]}/{vhost}"
+        return url_of(self.broker_node, vhost)
 
 
 @contextmanager
@@ -41,15 +41,24 @@ def open_places(vhosts: Sequence[str]) -> Iterator[Places]:
         home = Path(folder)
         home.chmod(0o711)  # the database server's own account passes through it
         layout = Layout(home).create()
-        definitions = layout.home / "definitions.json"
-        write_private(definitions, json.dumps(_definitions(identity_of(layout.rabbitmq), vhosts)))
         with (
             EmbeddedPostgres(layout.postgres, layout.logs / "postgres.log") as database,
-            PrivateBroker(
-                layout.rabbitmq, layout.logs / "rabbitmq.log", extra_config=f"load_definitions = {definitions}"
-            ) as broker,
+            broker_with(vhosts, layout.rabbitmq, layout.logs / "rabbitmq.log") as broker,
         ):
             yield Places(layout, database, broker)
+
+
+def broker_with(vhosts: Sequence[str], folder: Path, log: Path) -> PrivateBroker:
+    """A broker, to be entered, that has these virtual hosts beside its own at every start."""
+    definitions = folder.with_name("definitions.json")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_private(definitions, json.dumps(_definitions(identity_of(folder), vhosts)))
+    return PrivateBroker(folder, log, extra_config=f"load_definitions = {definitions}")
+
+
+def url_of(broker: PrivateBroker, vhost: str) -> str:
+    """The URL of one of the virtual hosts."""
+    return f"{broker.url.rpartition('/')[0]}/{vhost}"
 
 
 def _definitions(identity: Identity, vhosts: Sequence[str]) -> dict[str, object]:

@@ -8,43 +8,19 @@ from pathlib import Path
 
 import pika
 import pytest
-from sqlalchemy import URL, Engine
 
+from benchmarks.places import url_of
 from services.embedded.layout import Layout
 from services.embedded.rabbitmq import PrivateBroker
 from services.embedded.rabbitmq_node import find_server
 from shared import names
 from shared.broker.pika_client import BlockingBroker
 from shared.broker.port import BrokerPort
-from shared.database.engine import open_engine
 from shared.topology import PLATFORM
 from tests.embedded_commands.rows import MODEL_QUEUE
 from tests.fakes.broker import MemoryBroker, MemoryServer
-from tests.fakes.database import DatabaseServer, database_server
 
 QUEUES = (*(queue.name for queue in PLATFORM.queues), MODEL_QUEUE, "elsewhere")
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[DatabaseServer]:
-    """One PostgreSQL for all tests of this folder."""
-    with database_server() as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: DatabaseServer) -> Iterator[URL]:
-    """A database of the test's own."""
-    with server.database() as url:
-        yield url
-
-
-@pytest.fixture
-def engine(database: URL) -> Iterator[Engine]:
-    """Connections to the test's database."""
-    opened = open_engine(database, name="tests", pool_size=2)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -55,22 +31,15 @@ def installed_rabbitmq() -> None:
         pytest.skip("rabbitmq-server is not installed")
 
 
-@pytest.fixture(scope="session")
-def rabbit(installed_rabbitmq: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    """One RabbitMQ for all tests of this folder."""
-    folder = tmp_path_factory.mktemp("rabbitmq")
-    with PrivateBroker(folder / "node", folder / "broker.log") as started:
-        yield started
-
-
 @pytest.fixture
-def rabbit_url(rabbit: PrivateBroker) -> str:
+def rabbit_url(rabbitmq: PrivateBroker) -> str:
     """The broker, with none of the platform's queues on it."""
-    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+    url = url_of(rabbitmq, "embedded_commands")
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         for queue in QUEUES:
             channel.queue_delete(queue)
-    return rabbit.url
+    return url
 
 
 @pytest.fixture(params=["memory", "rabbitmq"])

@@ -61,12 +61,12 @@ def test_a_broker_with_an_alarm_takes_no_messages(installed_rabbitmq: None, tmp_
         assert broker_facts(node.url, [], within=2.0) == BrokerFacts({}, takes_messages=False)
 
 
-def test_a_broker_that_is_not_there_or_refuses_us_is_named_without_its_password(rabbit: PrivateBroker) -> None:
+def test_a_broker_that_is_not_there_or_refuses_us_is_named_without_its_password(rabbitmq: PrivateBroker) -> None:
     port = free_port()
     gone = broker_facts(f"amqp://ana:hidden@127.0.0.1:{port}/", [], within=1.0)
     assert isinstance(gone, Unreachable)
     assert gone.where == f"127.0.0.1:{port}"
-    refused = broker_facts(f"amqp://ana:hidden@127.0.0.1:{rabbit.port}/", [])
+    refused = broker_facts(f"amqp://ana:hidden@127.0.0.1:{rabbitmq.port}/", [])
     assert isinstance(refused, Unreachable)
     assert "user" in refused.reason
     assert "hidden" not in f"{gone} {refused}"

@@ -1,15 +1,11 @@
 """One broker for all, a bench and a stand-in for the task controller, with a worker that is shared or one's own."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.embedded.rabbitmq import PrivateBroker
-from services.embedded.rabbitmq_node import find_server
 from shared.broker.library_logs import silence_libraries
 from tests.model_worker.bench import Bench, WorkerProcess
 from tests.model_worker.controller import Controller, Ears
@@ -17,16 +13,10 @@ from tests.model_worker.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[PrivateBroker]:
-    """A RabbitMQ of our own; a test that kills it starts it again."""
-    if find_server() is None:
-        assert not os.environ.get("CI"), "rabbitmq-server is not installed"
-        pytest.skip("rabbitmq-server is not installed")
+def broker(rabbitmq: PrivateBroker) -> PrivateBroker:
+    """A test that kills it starts it again."""
     silence_libraries()
-    folder = Path(tempfile.mkdtemp(prefix="ll-"))
-    with PrivateBroker(folder / "rabbitmq", folder / "rabbitmq.log") as running:
-        yield running
-    shutil.rmtree(folder)
+    return rabbitmq
 
 
 @pytest.fixture(scope="session")

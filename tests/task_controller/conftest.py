@@ -6,33 +6,9 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from services.task_controller.settings import Settings
-from shared.database.engine import open_engine
 from shared.topology import PLATFORM
 from tests.fakes.broker import MemoryBroker, MemoryServer
-from tests.fakes.database import DatabaseServer, database_server
 from tests.task_controller.world import World
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[DatabaseServer]:
-    """One PostgreSQL for all tests of this folder."""
-    with database_server() as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: DatabaseServer) -> Iterator[URL]:
-    """A database of the test's own."""
-    with server.database() as url:
-        yield url
-
-
-@pytest.fixture
-def engine(database: URL) -> Iterator[Engine]:
-    """Connections to the test's database."""
-    opened = open_engine(database, name="tests", pool_size=8)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

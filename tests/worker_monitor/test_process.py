@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,8 +13,8 @@ from threading import Event
 import pytest
 from sqlalchemy import Engine, select, text
 
+from benchmarks.places import url_of
 from services.embedded.rabbitmq import PrivateBroker
-from services.embedded.rabbitmq_node import find_server
 from services.task_controller.heartbeats import Heartbeats
 from services.task_controller.intake import Intake
 from services.task_controller.relay import Relay
@@ -39,23 +38,16 @@ ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture(scope="module")
-def rabbit() -> Iterator[PrivateBroker]:
-    """A broker of this module's own."""
-    if find_server() is None:
-        assert not os.environ.get("CI"), "rabbitmq-server is not installed"
-        pytest.skip("rabbitmq-server is not installed")
-    with tempfile.TemporaryDirectory(prefix="lossline-rabbit-") as folder:
-        path = Path(folder)
-        path.chmod(0o711)
-        with PrivateBroker(path / "node", path / "log") as running:
-            yield running
+@pytest.fixture
+def rabbit_url(rabbitmq: PrivateBroker) -> str:
+    """A virtual host of these tests alone."""
+    return url_of(rabbitmq, "worker_monitor")
 
 
 @pytest.fixture
-def broker(rabbit: PrivateBroker) -> Iterator[BlockingBroker]:
+def broker(rabbit_url: str) -> Iterator[BlockingBroker]:
     """The test's own connection; queues are empty at the beginning."""
-    with BlockingBroker(rabbit.url, "tests") as connected:
+    with BlockingBroker(rabbit_url, "tests") as connected:
         connected.wait_connected(30)
         connected.declare(PLATFORM)
         for queue in PLATFORM.queues:
@@ -78,7 +70,7 @@ def controller(history: History, broker: BlockingBroker) -> Iterator[None]:
 
 
 @pytest.fixture
-def start(engine: Engine, rabbit: PrivateBroker, store: DirectoryStore, tmp_path: Path) -> Iterator[Start]:
+def start(engine: Engine, rabbit_url: str, store: DirectoryStore, tmp_path: Path) -> Iterator[Start]:
     """Start a worker monitor; it is killed at the end when it still runs."""
     with ExitStack() as running:
 
@@ -88,7 +80,7 @@ def start(engine: Engine, rabbit: PrivateBroker, store: DirectoryStore, tmp_path
                 "OASIS_SERVER_DB_HOST": str(engine.url.query["host"]),
                 "OASIS_SERVER_DB_USER": str(engine.url.username),
                 "OASIS_SERVER_DB_NAME": str(engine.url.database),
-                "OASIS_BROKER_URL": rabbit.url,
+                "OASIS_BROKER_URL": rabbit_url,
                 "OASIS_MEDIA_ROOT": str(store.root),
                 **{f"OASIS_WORKER_MONITOR_{name}": value for name, value in options.items()},
             }
