@@ -16,27 +16,30 @@ from services.api.settings import Administrator, ApiSettings, AuthSettings
 from shared.database.engine import open_engine
 from shared.database.resources import Analysis, File, User
 from shared.object_store import DirectorySettings, ObjectStoreSettings, open_object_store
-from shared.passwords import hash_password
 from tests.api.api_client import Api
-from tests.fakes.database import DatabaseServer, database_server
+from tests.api.routes_once import routes_compiled_once
+from tests.fakes.database import DatabaseServer
+from tests.fakes.passwords import quick_hash
 
 AUTH = AuthSettings(signing_key="a key of the tests", administrator=Administrator("admin", "password"))
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[DatabaseServer]:
-    with database_server() as running:
-        yield running
+@pytest.fixture(scope="session", autouse=True)
+def _routes_compiled_once() -> Iterator[None]:
+    with routes_compiled_once():
+        yield
 
 
 @pytest.fixture(scope="session")
 def accounts(server: DatabaseServer) -> Iterator[URL]:
-    """A database with an administrator and an ordinary user: hashing passwords takes its time, so it is done once."""
+    """A database with an administrator and an ordinary user."""
     with server.database() as url:
         engine = open_engine(url, name="accounts")
         with Session(engine) as session, session.begin():
+            session.add(User(username="admin", password_hash=quick_hash("password")))
+            session.flush()
             ensure_administrator(session, AUTH)
-            session.add(User(username="user", password_hash=hash_password("secret")))
+            session.add(User(username="user", password_hash=quick_hash("secret")))
         engine.dispose()
         yield url
 

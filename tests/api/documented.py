@@ -61,8 +61,13 @@ def _promised(path: str, method: str, status: int) -> Any:
 
 
 @cache
+def _components() -> Any:
+    return json_schema({"schemas": openapi_document()["components"]["schemas"]})
+
+
+@cache
 def _validator(path: str, method: str, status: int) -> Any:
     schema = json_schema(_promised(path, method, status)["content"]["application/json"]["schema"])
-    whole = {**schema, "components": json_schema({"schemas": openapi_document()["components"]["schemas"]})}
+    whole = {**schema, "components": _components()}
     checker = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
     return lambda answer: checker.iter_errors(answer.json)

@@ -38,20 +38,22 @@ class EndedRun(Execution):
         self.move(slug, "COMPLETED", artifacts=artifacts, attempt_id=attempt.attempt_id)
         if not stage.parallel:
             stage.artifacts = artifacts
-            self.session.commit()
+            self._commit()
         return key
 
     def complete_before(self, slug: str) -> list[str]:
         """Complete every sub-task of the plan that comes before this one; the keys."""
         rows = self.session.query(SubTask).filter_by(run_id=self.run.id).order_by(SubTask.id).all()
         slugs = [row.slug for row in rows]
-        return [self.complete(each) for each in slugs[: slugs.index(slug)]]
+        with self.in_one_transaction():
+            return [self.complete(each) for each in slugs[: slugs.index(slug)]]
 
     def stop(self, state: str, phase: Phase) -> None:
         """The run has ended, and the analysis says so."""
-        for sub_task in self.session.query(SubTask).filter_by(run_id=self.run.id).all():
-            if sub_task.state != "COMPLETED":
-                self.move(sub_task.slug, "CANCELLED")
+        with self.in_one_transaction():
+            for sub_task in self.session.query(SubTask).filter_by(run_id=self.run.id).all():
+                if sub_task.state != "COMPLETED":
+                    self.move(sub_task.slug, "CANCELLED")
         self.end(state, ended_at=datetime.now(UTC), lookup_chunks=2, loss_chunks=2)
         column = "inputs_traceback_run_id" if phase == Phase.INPUTS else "losses_traceback_run_id"
         self.analysis(status=STATUSES[state, phase], run_mode=None, **{column: self.run.id})

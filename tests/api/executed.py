@@ -2,6 +2,8 @@
 
 import io
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -25,7 +27,16 @@ class Execution:
         self.analysis_id = int(analysis["id"])
         newest = select(Run).where(Run.analysis_id == self.analysis_id).order_by(Run.id.desc()).limit(1)
         self.run = session.scalars(newest).one()
+        self._commit = session.commit
         self._plan(chunks)
+
+    @contextmanager
+    def in_one_transaction(self) -> Iterator[None]:
+        """What is told in here is committed at the end, together."""
+        self._commit = self.session.flush
+        yield
+        self._commit = self.session.commit
+        self._commit()
 
     def _plan(self, chunks: int) -> None:
         run, kind = self.run, RunKind(self.run.kind)
@@ -55,7 +66,7 @@ class Execution:
         sub_task.state = state
         for name, value in columns.items():
             setattr(sub_task, name, value)
-        self.session.commit()
+        self._commit()
         return sub_task
 
     def attempt(self, slug: str, state: str, log: str | None = None, **columns: Any) -> str | None:
@@ -77,13 +88,13 @@ class Execution:
             **columns,
         )
         self.session.add(row)
-        self.session.commit()
+        self._commit()
         return key
 
     def analysis(self, **columns: Any) -> None:
         """Set columns of the analysis."""
         self.session.execute(update(Analysis).where(Analysis.id == self.analysis_id).values(**columns))
-        self.session.commit()
+        self._commit()
 
     def end(self, state: str, **columns: Any) -> None:
         """The run has ended."""

@@ -6,10 +6,10 @@ from sqlalchemy.orm import Session
 
 from shared.database.accounts import Group, user_groups
 from shared.database.resources import User
-from shared.passwords import hash_password
 from tests.api.api_client import Api
+from tests.fakes.passwords import quick_hash
 
-SECRET = hash_password("secret")
+SECRET = quick_hash("secret")
 
 
 def member(api: Api, session: Session, username: str, *groups: str, staff: bool = False) -> Api:

@@ -21,13 +21,14 @@ from shared.database.engine import open_engine
 from shared.object_store import DirectorySettings, ObjectStore, ObjectStoreSettings, open_object_store
 from tests.api.api_client import ACCOUNTS, ANALYSIS_SETTINGS, MODEL_SETTINGS, Api
 from tests.api.ended_run import ended_run, record
-from tests.fakes.database import DatabaseServer, database_server
+from tests.api.routes_once import routes_compiled_once
+from tests.fakes.database import DatabaseServer
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[DatabaseServer]:
-    with database_server() as running:
-        yield running
+@pytest.fixture(scope="session", autouse=True)
+def _routes_compiled_once() -> Iterator[None]:
+    with routes_compiled_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,37 +15,13 @@ from services.api.auth.accounts import ensure_administrator
 from services.api.settings import Administrator, AuthSettings
 from services.api.websocket.settings import WebsocketSettings
 from services.task_controller.settings import Settings as ControllerSettings
-from shared.database.engine import open_engine
 from shared.database.resources import User
-from shared.passwords import hash_password
-from tests.fakes.database import DatabaseServer, database_server
+from tests.fakes.passwords import quick_hash
 from tests.task_controller.world import World
 from tests.websocket.serving import Serving, serving
 
 KEY = "a key of the tests"
 NAMES = {"admin": True, "reader": False}
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[DatabaseServer]:
-    """One PostgreSQL for all tests of this folder."""
-    with database_server() as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: DatabaseServer) -> Iterator[URL]:
-    """A database of the test's own."""
-    with server.database() as url:
-        yield url
-
-
-@pytest.fixture
-def engine(database: URL) -> Iterator[Engine]:
-    """Connections to the test's database."""
-    opened = open_engine(database, name="tests", pool_size=8)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture
@@ -65,8 +41,10 @@ def settings(database: URL) -> WebsocketSettings:
 def users(engine: Engine, settings: WebsocketSettings) -> dict[str, int]:
     """An administrator, a user, and one who has left; their ids."""
     with Session(engine) as session, session.begin():
+        session.add(User(username="admin", password_hash=quick_hash("password")))
+        session.flush()
         ensure_administrator(session, settings.auth)
-        session.add(User(username="reader", password_hash=hash_password("secret")))
+        session.add(User(username="reader", password_hash=quick_hash("secret")))
         session.add(User(username="gone", is_active=False))
     with Session(engine) as session:
         return {user.username: user.id for user in session.query(User)}

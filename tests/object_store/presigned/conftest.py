@@ -12,28 +12,29 @@ from services.api.auth.accounts import ensure_administrator
 from services.api.dependencies import Dependencies
 from services.api.presigned_settings import Presigned, PresignedSettings
 from services.api.settings import Administrator, ApiSettings, AuthSettings
-from shared.database.engine import open_engine
+from shared.database.resources import User
 from shared.object_store import ObjectStoreSettings, S3Settings
 from shared.object_store.s3 import S3Store
 from tests.api.api_client import Api
-from tests.fakes.database import DatabaseServer, database_server
+from tests.api.routes_once import routes_compiled_once
+from tests.fakes.passwords import quick_hash
 
 LIMIT = 64 * 1024
 MakeApi = Callable[..., Api]
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[DatabaseServer]:
-    with database_server() as running:
-        yield running
+@pytest.fixture(scope="session", autouse=True)
+def _routes_compiled_once() -> Iterator[None]:
+    with routes_compiled_once():
+        yield
 
 
 @pytest.fixture
-def engine(server: DatabaseServer) -> Iterator[Engine]:
-    with server.database() as url:
-        opened = open_engine(url, name="tests", pool_size=10)
-        yield opened
-        opened.dispose()
+def engine(engine: Engine) -> Engine:
+    """With an administrator whose password is quickly verified."""
+    with Session(engine) as session, session.begin():
+        session.add(User(username="admin", password_hash=quick_hash("password")))
+    return engine
 
 
 @pytest.fixture
