@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -22,13 +21,24 @@ set -o pipefail
 """A program that has begun, and reads until it is let go on; then another one, to see that it has written all."""
 
 
-@pytest.fixture
-def worker(bench: Bench, controller: Controller) -> Iterator[WorkerProcess]:
-    """One worker, with the programs of oasislmf warm."""
+@pytest.fixture(scope="module")
+def worker(shared_bench: Bench, shared_controller: Controller) -> WorkerProcess:
+    """One worker for all, with the programs of oasislmf warm: it mends itself of what each test does to it."""
     path = f"{scripts_directory()}{os.pathsep}{os.environ['PATH']}"
-    worker = bench.start(2, "warm_quick_worker", PATH=path)
-    wait_for(lambda: controller.beats, "the first heartbeat", 120)
+    cache = os.environ.get("NUMBA_CACHE_DIR", str(shared_bench.folder / "numba"))
+    worker = shared_bench.start(2, "warm_quick_worker", PATH=path, NUMBA_CACHE_DIR=cache)
+    wait_for(lambda: shared_controller.beats, "the first heartbeat", 120)
     return worker
+
+
+@pytest.fixture
+def bench(shared_bench: Bench) -> Bench:
+    return shared_bench
+
+
+@pytest.fixture
+def controller(shared_controller: Controller) -> Controller:
+    return shared_controller
 
 
 def test_an_attempt_whose_program_server_is_killed_is_reported_as_lost_and_its_repetition_completes(

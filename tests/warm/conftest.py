@@ -57,7 +57,7 @@ class Place:
         return Outcome(lines, await child.wait())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def place_type() -> type[Place]:
     """For a worker of other programs."""
     return Place

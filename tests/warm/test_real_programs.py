@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from services.model_worker.processes import ForkServer, proc, sweep
 from services.model_worker.warm.clients import install_clients
@@ -16,15 +17,17 @@ from services.model_worker.warm.programs import installed_names, scripts_directo
 HERE = Path(__file__).parent
 
 
-@pytest.fixture
-async def oasis(tmp_path: Path, place_type: type) -> AsyncIterator[Any]:
-    """A warm process of oasislmf, with a cache of compiled functions of its own."""
-    base = tmp_path / "worker"
-    base.mkdir()
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def oasis(tmp_path_factory: pytest.TempPathFactory, place_type: type) -> AsyncIterator[Any]:
+    """A warm process of oasislmf, which is the same after every test."""
+    base = tmp_path_factory.mktemp("worker")
     environ = {
         "PATH": f"{scripts_directory()}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parents[1]}",
-        "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(tmp_path / "numba")),
+        "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(base / "numba")),
         CLIENTS_VARIABLE: str(install_clients(base / "programs", installed_names())),
     }
     async with ForkServer(("tiny_entries", LOAD), base_directory=base, environ=environ) as server:
