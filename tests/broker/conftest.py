@@ -20,6 +20,7 @@ from tests.broker.rabbit_node import RabbitNode, installed
 from tests.fakes.broker import AsyncMemoryBroker, MemoryBroker, MemoryServer
 
 Connect = Callable[[], Awaitable[Driver]]
+VHOSTS_AT_A_TIME = 8
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +41,29 @@ def rabbit_node() -> Iterator[RabbitNode]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def unused_vhosts(rabbit_node: RabbitNode) -> Iterator[str]:
+    """Names of virtual hosts, made some at a time."""
+
+    def made() -> Iterator[str]:
+        while True:
+            names = [f"test-{uuid.uuid4().hex[:12]}" for _ in range(VHOSTS_AT_A_TIME)]
+            rabbit_node.add_vhosts(names)
+            yield from names
+
+    return made()
+
+
 @pytest.fixture
-def vhost() -> str:
-    """The name of the test's virtual host."""
-    return f"test-{uuid.uuid4().hex[:12]}"
+def vhost(unused_vhosts: Iterator[str]) -> str:
+    """The name of the test's virtual host, which nobody has used."""
+    return next(unused_vhosts)
 
 
 @pytest.fixture
 def private_url(rabbit_node: RabbitNode, vhost: str) -> str:
-    """A new virtual host on the node that can be killed."""
-    return rabbit_node.add_vhost(vhost)
+    """The virtual host on the node that can be killed."""
+    return rabbit_node.url(vhost)
 
 
 @pytest.fixture
