@@ -4,6 +4,7 @@ Every state within one fault, breadth first, so that a counterexample is as shor
 walks with many faults. A broken promise is told as the story that leads to it.
 """
 
+import gc
 import os
 import random
 import sys
@@ -48,6 +49,17 @@ class Explored:
         return f"{seen}, {self.seconds:.1f} s ({rate:.0f}/s)"
 
 
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """States are tuples of tuples, without cycles: the collector would look through all of them for nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_without_collecting()
 def explore(setup: Setup) -> Explored:
     """Every state that can be reached. Raises Counterexample."""
     world, began = World(setup), time.monotonic()
@@ -87,6 +99,7 @@ def walk(world: World, seed: int, longest: int = 400) -> tuple[int, set[int]]:
     return len(story) - 1, seen
 
 
+@_without_collecting()
 def walks(setup: Setup, seeds: range) -> Explored:
     """A random walk of each seed; `depth` is the longest. Raises Counterexample."""
     world, began = World(setup), time.monotonic()

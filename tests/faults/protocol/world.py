@@ -1,6 +1,7 @@
 """All steps of a world in one table, and how it ends when nothing goes wrong any more."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 from shared.core.states import IllegalTransition, RunState
 from tests.faults.protocol import background, controller, worker
@@ -36,6 +37,8 @@ FAIR: tuple[Steps, ...] = (
 ALL: tuple[Steps, ...] = (*FAIR, worker.hand_back, cancel, faults)
 
 STEPS_TO_THE_END = 400
+_REMEMBERED = 1 << 16
+"""States whose canonical ones are remembered: two steps that do not meet, in either order, lead to the same."""
 
 
 class BrokenPromise(Exception):
@@ -51,6 +54,7 @@ class World:
 
     def __init__(self, setup: Setup) -> None:
         self.decisions = Decisions(setup)
+        self._canonical = lru_cache(_REMEMBERED)(partial(canonical, self.decisions))
         self.invariants = Invariants(self.decisions)
         self.ends: frozenset[RunState] = frozenset()
         self._well: set[State] = set()
@@ -59,13 +63,13 @@ class World:
     @property
     def first(self) -> State:
         """The run has been requested."""
-        return canonical(self.decisions, self.decisions.first_state())
+        return self._canonical(self.decisions.first_state())
 
     def successors(self, state: State) -> Iterator[Step]:
         """All that may happen next; steps that change nothing are left out."""
         for steps in ALL:
             for label, after in steps(self.decisions, state):
-                found = canonical(self.decisions, after)
+                found = self._canonical(after)
                 if found != state:
                     yield label, found
 
@@ -84,7 +88,7 @@ class World:
         """Go on with nothing more going wrong. Raises BrokenPromise where the end is not right, or beyond the bound."""
         path: list[State] = []
         labels: list[str] = []
-        state = canonical(self.decisions, state._replace(faults=0))
+        state = self._canonical(state._replace(faults=0))
         while state not in self._well:
             path.append(state)
             try:
@@ -109,7 +113,7 @@ class World:
     def _fair(self, state: State) -> Step | None:
         for steps in FAIR:
             for label, after in steps(self.decisions, state):
-                found = canonical(self.decisions, after)
+                found = self._canonical(after)
                 if found != state:
                     return label, found
         return None
