@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -90,6 +91,17 @@ class Running:
         answer.raise_for_status()
 
 
+def ended(client: ApiClient, analysis_id: int) -> dict[str, Any]:
+    """The analysis once it has ended, its clean-up too: `services.embedded.demo.follow`, seldom and shown to nobody."""
+    while True:
+        analysis: dict[str, Any] = client.get(f"v2/analyses/{analysis_id}/")
+        over = analysis["status"].endswith(("COMPLETED", "ERROR", "CANCELLED", "NO_KEYS"))
+        at_rest = over or (analysis["status"], analysis["run_mode"]) == ("READY", "V1")
+        if at_rest and not analysis["status_count"]["TOTAL_IN_QUEUE"]:
+            return analysis
+        time.sleep(0.5)
+
+
 Client = Callable[..., str]
 """Runs `oasislmf api <command>` against the platform; what it said."""
 
@@ -122,7 +134,7 @@ def cases(piwind: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, C
     return {"piwind": kernel_models.piwind(piwind, 10), "example": example}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(cases: dict[str, Case], home: Path, environ: dict[str, str]) -> Iterator[Running]:
     """`lossline up` with both models, of each a worker with two slots, and one of v1 from the same directory."""
     with lossline_up(cases.values(), home / "up", environ, ["v1", "v2"]) as running:
@@ -163,7 +175,7 @@ def wait_up(running: Running) -> None:
         time.sleep(0.5)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def references(
     cases: dict[str, Case], environ: dict[str, str], platform: Running, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:

@@ -13,9 +13,8 @@ import pytest
 from benchmarks.kernel_models import Case
 from benchmarks.same_outputs import differences
 from services.embedded.client import ApiClient
-from services.embedded.demo import Portfolio, fetch_outputs, follow, submit
-from services.embedded.presentation.console import LiveProgress
-from tests.endtoend.conftest import Running
+from services.embedded.demo import Portfolio, fetch_outputs, submit
+from tests.endtoend.conftest import Running, ended
 
 pytestmark = [pytest.mark.endtoend, pytest.mark.timeout(900)]
 
@@ -61,8 +60,7 @@ def submitted(client: ApiClient, case: Case) -> int:
 
 
 def outcome(platform: Running, analysis_id: int) -> str:
-    with LiveProgress() as progress:
-        return str(follow(platform.client, analysis_id, progress)["status"])
+    return str(ended(platform.client, analysis_id)["status"])
 
 
 def attempt_states(client: ApiClient, analysis_id: int) -> list[str]:
