@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests but those of containers (make test-containers), or those that the arguments name. Usage: run-tests.sh PYTHON FLAGS… [-- ARGUMENTS…]
-set -uo pipefail
+set -euo pipefail
 
 python=$1
 shift
@@ -15,10 +15,5 @@ if (($#)); then
   exec "$python" -m pytest "${flags[@]}" "$@"
 fi
 
-# Whole platforms want the machine for themselves, and compile the kernels that the others find; these run side by side.
-flags+=(-m "not docker")
-whole=(tests/endtoend tests/faults/platform)
-status=0
-"$python" -m pytest "${flags[@]}" "${whole[@]}" || status=$?
-"$python" -m pytest "${flags[@]}" -n 2 --dist loadfile "${whole[@]/#/--ignore=}" || status=$?
-exit "$status"
+# Two processes; tests/distribution.py says which tests they share how, and in what order.
+exec "$python" -m pytest "${flags[@]}" -m "not docker" -n 2 -p tests.distribution

@@ -11,7 +11,7 @@ from tests.faults.platform.platform import BrokenPlatform, broken_platform
 from tests.faults.platform.undisturbed import Undisturbed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[BrokenPlatform]:
     """A whole platform; it must be healed after every test."""
     if find_server() is None:
@@ -21,7 +21,7 @@ def running() -> Iterator[BrokenPlatform]:
         yield platform
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def undisturbed(running: BrokenPlatform) -> Undisturbed:
     """What undisturbed runs leave."""
     known = Undisturbed(running)
