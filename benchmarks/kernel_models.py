@@ -84,7 +84,7 @@ def generate_inputs(case: Case, run: Path, environ: dict[str, str]) -> float:
     """`oasislmf model generate-oasis-files`; seconds.
 
     The files in `run` are made once more, with the lookup in one process: several write the keys as they come, so that
-    items have other numbers in every run, and losses other last digits (docs/decisions/0028).
+    items have other numbers in every run, and losses other last digits (docs/decisions/0029).
     """
     files = [text for name, path in case.exposure.items() for text in (EXPOSURES[name][0], str(path))]
     seconds = _oasislmf("generate-oasis-files", case, run.with_name(f"{run.name}-as-they-come"), files, environ)
