@@ -2,7 +2,7 @@
 # worker (needs a model) and coastwind (has the example model). compose/compose.yaml builds them all.
 #
 # No secret is an argument or a layer: services read theirs from files at start. Processes run as an account without rights,
-# and write below /var/lib/lossline only.
+# and write below /var/lib/lossline only; workers also below /var/cache/lossline, where a volume for data of models is put.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS base
@@ -81,6 +81,7 @@ USER root
 RUN --mount=type=bind,target=/source,rw \
     pip install ${PIP_OPTIONS} --find-links=/source/compose/wheels --no-deps --force-reinstall --no-cache-dir /source
 COPY compose/healthy.sh /usr/local/bin/healthy
+RUN install --directory --owner=lossline --group=lossline /var/cache/lossline
 USER lossline
 RUN if [ "$KERNELS" = all ]; then python -m examples.coastwind.sample model; else python -m examples.coastwind.build model; fi \
  && python -m services.model_worker.priming model && rm -rf model

@@ -29,6 +29,10 @@ READY = Metric("lossline_ready", "Whether the service is ready: 1, or 0.")
 log = logging.getLogger(__name__)
 
 
+class CannotListen(OSError):
+    """A port of this machine cannot be listened at."""
+
+
 def configure_logging(service: str, level: str = "INFO") -> None:
     """One JSON object a line on standard error; ids of analysis, run, sub-task, attempt and worker as fields."""
     handler = logging.StreamHandler(sys.stderr)
@@ -56,11 +60,17 @@ def stop_on_signals() -> threading.Event:
 
 @contextmanager
 def serve_health(port: int, readiness: Readiness, host: str = "127.0.0.1", figures: Figures = ()) -> Iterator[int]:
-    """Serve health and figures while inside; yields the port. Port 0 serves none and yields 0."""
+    """Serve health and figures while inside; yields the port. Port 0 serves none and yields 0. Raises CannotListen."""
     if port == 0:
         yield 0
         return
-    server = ThreadingHTTPServer((host, port), _handler(readiness, (ready_gauge(readiness), *figures)))
+    try:
+        server = ThreadingHTTPServer((host, port), _handler(readiness, (ready_gauge(readiness), *figures)))
+    except OSError as error:
+        reason = error.strerror or error
+        raise CannotListen(
+            f"Health cannot be served at {host}:{port} ({reason}): choose another HEALTH_PORT."
+        ) from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, name="health", daemon=True)
     thread.start()
     try:

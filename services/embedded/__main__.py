@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from services.embedded.errors import EmbeddedError
+from services.embedded.model_data_commands import model_data
 from services.embedded.user_commands import users
 from shared.core.plan import RunMode
 
@@ -16,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 parked = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look at them, replay or drop them.")
 app.add_typer(parked, name="parked")
 app.add_typer(users, name="user")
+app.add_typer(model_data, name="model-data")
 
 Models = Annotated[list[Path], typer.Option("--model", help="Model directory; may be given again. Default: CoastWind.")]
 Workers = Annotated[int, typer.Option(min=1, help="Workers per model.")]

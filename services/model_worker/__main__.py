@@ -5,11 +5,14 @@ import logging
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 from services.model_worker.attempt import Workshop
+from services.model_worker.last_words import give_up
+from services.model_worker.model_data import ModelDataError, provided_model
 from services.model_worker.model_place import ModelPlaceError, component_versions, read_config, read_model_settings
 from services.model_worker.objects import ObjectCache
 from services.model_worker.processes import ForkServer, ProcessesError
@@ -28,7 +31,7 @@ from shared.broker.topology import Topology
 from shared.messages.catalogue import RegisterModel
 from shared.messages.envelope import encode
 from shared.object_store import InvalidObjectStoreSettings, ObjectStoreError, open_object_store
-from shared.service import configure_logging, serve_health
+from shared.service import CannotListen, configure_logging, serve_health
 from shared.settings import BadSetting
 from shared.topology import PLATFORM, to_declare, worker_topology
 
@@ -38,17 +41,19 @@ log = logging.getLogger(__name__)
 def main() -> int:
     """Run until drained. Exit status 0 after an ordered stop, 1 after a failure, 2 for a bad setting or model."""
     configure_logging("model-worker", os.environ.get("OASIS_LOG_LEVEL", "INFO"))
-    try:
-        settings = Settings.read(os.environ)
-        registration = None if settings.is_internal else register(settings)
-    except (BadSetting, ModelPlaceError, InvalidObjectStoreSettings, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
-        return 2
-    try:
-        return asyncio.run(work(settings, registration))
-    except (BrokerError, ProcessesError, ObjectStoreError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
-        return 1
+    with ExitStack() as held:
+        try:
+            environ = held.enter_context(provided_model(os.environ))
+            settings = Settings.read(environ)
+            registration = None if settings.is_internal else register(settings)
+        except ModelDataError as error:
+            return give_up(error, 1)
+        except (BadSetting, ModelPlaceError, InvalidObjectStoreSettings, OSError) as error:
+            return give_up(error, 2)
+        try:
+            return asyncio.run(work(settings, registration))
+        except (BrokerError, CannotListen, ProcessesError, ObjectStoreError) as error:
+            return give_up(error, 1)
 
 
 async def work(settings: Settings, registration: RegisterModel | None) -> int:

@@ -5,14 +5,14 @@ process that holds it, and a tree that was being made has another name until it 
 """
 
 import errno
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from services.model_worker.file_lock import locked
 
 _READ_ONLY = 0o444
 _NO_LINKS_HERE = frozenset({errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP})
@@ -32,7 +32,7 @@ class SharedTrees:
         """
         tree = self.directory / name
         self.directory.mkdir(parents=True, exist_ok=True)
-        with _locked(self._lock_of(name)):
+        with locked(self._lock_of(name)):
             if not tree.is_dir():
                 make(tree)
             for entry in sorted(tree.iterdir()):
@@ -43,7 +43,7 @@ class SharedTrees:
         """Remove what nobody has linked for so long. Attempts that have links keep their files."""
         oldest = time.time() - seconds
         for lock in self.directory.glob("*.lock"):
-            with suppress(BlockingIOError), _locked(lock, wait=False):
+            with suppress(BlockingIOError), locked(lock, wait=False):
                 if lock.stat().st_mtime < oldest:
                     shutil.rmtree(self.directory / lock.stem, ignore_errors=True)
                     lock.unlink()
@@ -53,28 +53,6 @@ class SharedTrees:
         lock = self.directory / f"{name}.lock"
         lock.touch()
         return lock
-
-
-@contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file alone. Raises BlockingIOError where somebody holds it and there is to be no wait."""
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if _is_there(path, descriptor):
-                yield
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _is_there(path: Path, descriptor: int) -> bool:
-    """Whether the open file still has its name: the one who held the lock before may have removed it."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _repeat(source: Path, target: Path, put: Callable[[Path, Path], object]) -> None:

@@ -18,7 +18,7 @@ from services.task_controller.tracing import traces
 from shared.broker.errors import BrokerError
 from shared.broker.pika_client import BlockingBroker
 from shared.database.engine import open_engine
-from shared.service import Figures, configure_logging, serve_health, stop_on_signals, threads
+from shared.service import CannotListen, Figures, configure_logging, serve_health, stop_on_signals, threads
 from shared.settings import BadSetting
 from shared.topology import PLATFORM
 
@@ -62,7 +62,7 @@ def run(settings: Settings) -> int:
             with serve_health(settings.health_port, readiness, figures=figures), threads(stopping, **loops) as failed:
                 stopping.wait()
             return 1 if failed() else 0
-    except BrokerError as error:
+    except (BrokerError, CannotListen) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
         return 1
     finally:

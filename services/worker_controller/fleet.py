@@ -36,6 +36,16 @@ class Member:
     ended: Ended | None = None
 
 
+_LONGEST_WORDS = 400
+
+
+def by_status(code: int, words: str, where: str) -> str:
+    """Why a worker ended by itself: its exit status, the last line that it left, and where there is more."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    last = f": {lines[-1][:_LONGEST_WORDS]}" if lines else ""
+    return f"exit status {code}{last}; see {where}"
+
+
 class Fleet(Protocol):
     """All methods are called in one thread and may raise FleetError."""
 

@@ -3,6 +3,7 @@
 {state}/{name}/member.json   queue and start, written before the start
 {state}/{name}/lock          locked for as long as its keeper lives
 {state}/{name}/ended.json    how it ended, written by its keeper
+{state}/{name}/last_words    why it cannot serve, written by itself
 {state}/{name}/run           directories of its attempts
 """
 
@@ -21,11 +22,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from services.worker_controller.errors import FleetError
-from services.worker_controller.fleet import Ended, Member
+from services.worker_controller.fleet import Ended, Member, by_status
 from services.worker_controller.models_file import ModelEntry
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _WORKER = (sys.executable, "-m", "services.model_worker")
+_LAST_WORDS = "last_words"
 _NOT_FOR_WORKERS = (
     "OASIS_API_",
     "OASIS_SERVER_",
@@ -72,7 +74,7 @@ class ProcessFleet:
         folder = self.state / name
         environ = {key: value for key, value in self.environ.items() if not key.startswith(_NOT_FOR_WORKERS)}
         environ |= {"OASIS_BASE_RUN_DIR": str(folder / "run"), **model.variables(self.environ)}
-        environ |= {"LOSSLINE_FLEET_NAME": name}
+        environ |= {"LOSSLINE_FLEET_NAME": name, "LOSSLINE_LAST_WORDS": str(folder / _LAST_WORDS)}
         with _as_fleet_error():
             folder.mkdir()
             try:
@@ -106,13 +108,16 @@ class ProcessFleet:
         alive = _is_locked(folder / "lock")
         if not alive and (folder / "ended.json").exists():
             end = _read(folder / "ended.json")
-            return Member(folder.name, told["queue"], float(end["lived"]), self._ended(told["queue"], int(end["code"])))
+            ended = self._ended(folder, told["queue"], int(end["code"]))
+            return Member(folder.name, told["queue"], float(end["lived"]), ended)
         gone = Ended(None, signal.SIGKILL, "its process was killed together with its keeper")
         return Member(folder.name, told["queue"], age, None if alive else gone)
 
-    def _ended(self, queue: str, code: int) -> Ended:
+    def _ended(self, folder: Path, queue: str, code: int) -> Ended:
         if code >= 0:
-            return Ended(code, None, f"exit status {code}; see {self.logs}/worker-{queue}.log")
+            path = folder / _LAST_WORDS
+            words = path.read_text(encoding="utf-8") if path.exists() else ""
+            return Ended(code, None, by_status(code, words, f"{self.logs}/worker-{queue}.log"))
         return Ended(None, -code, f"killed by {signal.Signals(-code).name}")
 
     def _keep(self, folder: Path, model: ModelEntry, environ: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from shared.broker.pika_client import BlockingBroker
 from shared.database.engine import open_engine
 from shared.object_store import InvalidObjectStoreSettings, open_object_store
 from shared.oed_schemas import MODEL_SETTINGS, PackageDataMissing, validator
-from shared.service import configure_logging, serve_health, stop_on_signals
+from shared.service import CannotListen, configure_logging, serve_health, stop_on_signals
 from shared.settings import BadSetting
 
 
@@ -41,7 +41,7 @@ def run(settings: Settings) -> int:
 
             with serve_health(settings.health_port, readiness):
                 return 1 if monitor.run(stopping) else 0
-    except BrokerError as error:
+    except (BrokerError, CannotListen) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the operator reads it
         return 1
     finally:

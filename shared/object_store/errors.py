@@ -44,6 +44,7 @@ class InvalidObjectStoreSettings(ObjectStoreError):
     def __init__(self, option: str, reason: str) -> None:
         super().__init__(f"The setting {option} of the object store cannot be used: {reason}.")
         self.option = option
+        self.reason = reason
 
 
 class ObjectStoreUnavailable(ObjectStoreError):

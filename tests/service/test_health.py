@@ -8,7 +8,7 @@ from socket import socket
 import pytest
 
 from shared.metrics import CONTENT_TYPE, Counter, Metric
-from shared.service import serve_health
+from shared.service import CannotListen, serve_health
 
 SEEN = Counter(Metric("lossline_seen_total", "What was seen."))
 
@@ -41,6 +41,16 @@ def free_port() -> int:
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def test_a_port_that_somebody_has_is_named_with_what_to_do():
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = int(taken.getsockname()[1])
+        says = rf"Health cannot be served at 127\.0\.0\.1:{port} \(Address already in use\): choose another HEALTH_PORT"
+        with pytest.raises(CannotListen, match=says), serve_health(port, lambda: None):
+            pass
 
 
 def test_figures_are_served_beside_health(port: Port):

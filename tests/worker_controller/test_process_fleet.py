@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from services.worker_controller import process_fleet
 from services.worker_controller.errors import FleetError
 from services.worker_controller.fleet import Member
 from services.worker_controller.models_file import ModelEntry
@@ -105,6 +108,38 @@ def test_a_start_that_fails_leaves_no_member(fleet: ProcessFleet, state: Path, t
     with pytest.raises(FleetError, match="the process fleet fails"):
         fleet.start("one", model(WAITS))
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["member.json", "keeper.json"])
+def test_a_disk_that_is_full_is_named_and_leaves_no_worker(
+    fleet: ProcessFleet, state: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    def write(path: Path, content: Mapping[str, Any], whole: Callable[..., None] = process_fleet._write) -> None:
+        if path.name == file:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(path, content)
+
+    monkeypatch.setattr(process_fleet, "_write", write)
+    with pytest.raises(FleetError, match="No space left on device"):
+        fleet.start("one", model(WAITS))
+    assert list(state.iterdir()) == []
+    eventually(lambda: not _of(state), "nothing runs")
+
+
+def _of(state: Path) -> list[psutil.Process]:
+    """Keepers of this fleet."""
+    found = psutil.process_iter(["cmdline"])
+    return [each for each in found if any(str(state) in word for word in each.info["cmdline"] or ())]
+
+
+def test_a_worker_that_cannot_serve_says_why(fleet: ProcessFleet, tmp_path: Path) -> None:
+    storage = {"STORAGE_TYPE": "local-fs", "MEDIA_ROOT": str(tmp_path), "CACHE": str(tmp_path / "host")}
+    environment = {f"OASIS_WORKER_MODEL_STORAGE_{name}": value for name, value in storage.items()}
+    fleet.start("one", ModelEntry("S", "M", "1", directory="/nowhere", environment=environment))
+    eventually(ended(fleet, "one"), "it has ended")
+    end = member(fleet, "one").ended
+    assert end is not None
+    assert "exit status 1: The model storage has no data of this model: there is no object S/M/1/" in end.reason
 
 
 def test_a_worker_gets_what_it_needs_and_none_of_the_controllers_secrets(state: Path, tmp_path: Path) -> None:
