@@ -6,9 +6,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 
+from services.worker_controller.abilities import beyond
 from services.worker_controller.api_client import ApiClient
 from services.worker_controller.controller import Controller
-from services.worker_controller.errors import ControllerError
+from services.worker_controller.errors import BadModelsFile, ControllerError
 from services.worker_controller.fleet import Fleet
 from services.worker_controller.image_labels import labels_on_engine, no_labels
 from services.worker_controller.listening import Latest, Listener
@@ -19,7 +20,7 @@ from services.worker_controller.settings import Settings
 from services.worker_controller.telling import Teller
 from shared.broker.errors import BrokerError
 from shared.broker.pika_client import BlockingBroker
-from shared.service import configure_logging, serve_health, stop_on_signals, threads
+from shared.service import CannotListen, configure_logging, serve_health, stop_on_signals, threads
 from shared.settings import BadSetting
 from shared.topology import PLATFORM, to_declare
 
@@ -34,11 +35,13 @@ def main() -> int:
         settings = Settings.read(os.environ)
         labels = labels_on_engine if settings.fleet == "docker" else no_labels
         models = read_models_file(settings.models_file, os.environ, labels)
+        if faults := beyond(settings.fleet, models):
+            raise BadModelsFile(f"{settings.models_file} asks for what cannot be done. {'; '.join(faults)}")
     except (BadSetting, ControllerError, OSError) as error:
         return _refuse(error, 2)
     try:
         return run(settings, models)
-    except (BrokerError, ControllerError) as error:
+    except (BrokerError, CannotListen, ControllerError) as error:
         return _refuse(error, 1)
 
 

@@ -95,7 +95,8 @@ class Controller:
         unknown = frozenset(self.models.keys() - scalings.keys())
         self._introduced |= {fellow.queue for fellow in fellows if fellow.queue in unknown and fellow.serving}
         slots = {queue: model.slots for queue, model in self.models.items()}
-        return World(demands, scalings, slots, fellows, unknown - self._introduced)
+        times = {queue: model.start_within for queue, model in self.models.items() if model.start_within is not None}
+        return World(demands, scalings, slots, fellows, unknown - self._introduced, times)
 
     def stop_workers(self, within: float) -> None:
         """Stop all workers and wait; whoever is still there after `within` seconds is killed."""

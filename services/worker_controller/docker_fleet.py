@@ -14,11 +14,14 @@ from typing import Any, Self
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import DeviceRequest, Mount
 from requests.exceptions import RequestException
 
 from services.worker_controller.errors import FleetError
-from services.worker_controller.fleet import Ended, Member
+from services.worker_controller.fleet import Ended, Member, by_status
 from services.worker_controller.models_file import ModelEntry
+from services.worker_controller.mounting import split_volumes
+from services.worker_controller.placing import Gpus
 
 FLEET, NAME, QUEUE = "lossline.fleet", "lossline.name", "lossline.queue"
 """Labels of a worker's container."""
@@ -83,16 +86,19 @@ class DockerFleet:
                 self._engine.api.remove_container(row["Id"], force=True, v=True)
 
     def _options(self, name: str, model: ModelEntry) -> dict[str, Any]:
+        paths, volumes = split_volumes(model.volumes)
         return {
             "name": _NOT_IN_NAMES.sub("-", name),
             "command": list(model.command) or None,
             "environment": model.variables(self.environ) | {"LOSSLINE_FLEET_NAME": name},
             "labels": {FLEET: self.namespace, NAME: name, QUEUE: model.queue},
-            "volumes": list(model.volumes),
+            "mounts": [Mount(path.target, path.source, "bind", path.read_only) for path in paths],
+            "volumes": volumes,
             "network": model.networks[0] if model.networks else None,
             "nano_cpus": None if model.cpus is None else int(model.cpus * 1e9),
             "mem_limit": model.memory,
             "read_only": model.read_only,
+            "device_requests": gpu_requests(model.gpus),
             **_CONFINED,
         }
 
@@ -111,7 +117,17 @@ class DockerFleet:
             state = self._engine.api.inspect_container(row["Id"])["State"]
         except NotFound:
             return None
-        return Member(name, queue, age, how_it_ended(state))
+        return Member(name, queue, age, how_it_ended(state, self._last_words(row, state)))
+
+    def _last_words(self, row: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+        """The last line on its standard error; none where its log is kept elsewhere."""
+        if not state["ExitCode"]:
+            return ""
+        try:
+            said: bytes = self._engine.api.logs(row["Id"], stdout=False, stderr=True, tail=1)
+        except APIError:
+            return ""
+        return said.decode(errors="replace")
 
     def _signal(self, name: str, number: str) -> None:
         with _as_fleet_error():
@@ -123,6 +139,13 @@ class DockerFleet:
                         raise
 
 
+def gpu_requests(gpus: Gpus) -> list[DeviceRequest]:
+    """What the engine is asked for, where a model wants GPUs: so many, or all that the host has."""
+    if gpus is None:
+        return []
+    return [DeviceRequest(count=-1 if gpus == "all" else gpus, capabilities=[["gpu"]])]
+
+
 def image_labels(image: str) -> Mapping[str, str]:
     """The labels of an image; none where the engine does not have it. Raises FleetError."""
     with _as_fleet_error(), closing(docker.from_env(timeout=_TIMEOUT)) as engine:
@@ -132,14 +155,14 @@ def image_labels(image: str) -> Mapping[str, str]:
             return {}
 
 
-def how_it_ended(state: Mapping[str, Any]) -> Ended:
-    """The end of a container from what the engine says of its state."""
+def how_it_ended(state: Mapping[str, Any], words: str = "") -> Ended:
+    """The end of a container from what the engine says of its state, and the last line that it wrote."""
     code = int(state["ExitCode"])
     if state["Status"] == "created":
         # The controller was killed between creating and starting it.
         return Ended(_NEVER_STARTED, None, f"it was never started: {state.get('Error') or 'no reason is known'}")
     by_signal = code - _BY_SIGNAL if code > _BY_SIGNAL else None
-    reason = f"killed by signal {by_signal}" if by_signal else f"exit status {code}; see the log of the container"
+    reason = f"killed by signal {by_signal}" if by_signal else by_status(code, words, "the log of the container")
     if state.get("OOMKilled"):
         reason = f"out of memory: the container reached its limit ({reason})"
     return Ended(code if by_signal is None else None, by_signal, reason)

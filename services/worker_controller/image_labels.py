@@ -10,7 +10,12 @@ from services.worker_controller.errors import BadModelsFile
 
 PREFIX = "lossline."
 _TEXTS = ("supplier", "model", "version", "run_mode", "directory", "memory")
-_NUMBERS: Mapping[str, Callable[[str], int | float]] = {"slots": int, "cpus": float}
+_NUMBERS: Mapping[str, Callable[[str], int | float | str]] = {
+    "slots": int,
+    "cpus": float,
+    "gpus": lambda text: text if text == "all" else int(text),
+    "start_within": float,
+}
 
 Labels = Callable[[str], Mapping[str, str]]
 """From the name of an image to its labels."""
@@ -39,7 +44,7 @@ def with_labels(given: Mapping[Any, Any], labels: Labels) -> dict[Any, Any]:
     return {**texts, **numbers, **given}
 
 
-def _number(image: str, key: str, text: str) -> int | float:
+def _number(image: str, key: str, text: str) -> int | float | str:
     try:
         return _NUMBERS[key](text)
     except ValueError as error:

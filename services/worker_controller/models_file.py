@@ -1,18 +1,18 @@
 """The file of models: for each queue how its workers are started. YAML (JSON is some); unknown keys are refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from services.worker_controller.entry_keys import checked
 from services.worker_controller.errors import BadModelsFile
 from services.worker_controller.image_labels import Labels, no_labels, with_labels
 from services.worker_controller.interpolation import UnknownVariable, interpolated
+from services.worker_controller.placing import Gpus
 from shared.names import model_queue
-
-_RUN_MODES = ("v1", "v2")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class ModelEntry:
 
     `environment`: a value of null is taken from the controller's own environment. `cpus` in cores, `memory` as `4G`.
     `networks`: the first is the one that a container is made in. `read_only`: whether its root file system is.
+    `gpus`: a number, or "all". `placement`: constraints on the nodes of a swarm, all of which hold. `start_within`:
+    seconds that a worker has until it serves, None for what is set for all models.
     """
 
     supplier: str
@@ -37,6 +39,9 @@ class ModelEntry:
     read_only: bool = True
     cpus: float | None = None
     memory: str | None = None
+    gpus: Gpus = None
+    placement: tuple[str, ...] = ()
+    start_within: float | None = None
 
     @property
     def queue(self) -> str:
@@ -90,51 +95,4 @@ def _entry(where: str, said: Any, labels: Labels) -> ModelEntry:
     missing = [name for name in _NEEDED if not given.get(name)]
     if missing:
         raise BadModelsFile(f"{where}: {', '.join(missing)} must be given, here or by labels of an image that is there")
-    return ModelEntry(**{name: _checked(f"{where}: {name}", name, value) for name, value in given.items()})
-
-
-def _checked(where: str, name: str, value: Any) -> Any:
-    if name == "environment":
-        return _environment(where, value)
-    if name in ("command", "volumes", "networks"):
-        return _texts(where, value)
-    if name == "read_only":
-        return _yes_or_no(where, value)
-    if name == "slots":
-        return _number(where, value, int)
-    if name == "cpus":
-        return None if value is None else _number(where, value, int, float)
-    if value is None and name not in _NEEDED:
-        return None
-    if not isinstance(value, str):
-        raise BadModelsFile(f"{where} must be a text, not {value!r}; put it in quotes")
-    if name == "run_mode" and value.lower() not in _RUN_MODES:
-        raise BadModelsFile(f"{where} must be v1 or v2, not {value!r}")
-    return value.lower() if name == "run_mode" else value
-
-
-def _environment(where: str, value: Any) -> Mapping[str, str | None]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise BadModelsFile(f"{where} must be a mapping of variables")
-    wrong = [key for key, each in value.items() if not isinstance(each, str | int | float | None)]
-    if wrong:
-        raise BadModelsFile(f"{where}: the value of {', '.join(wrong)} must be a text")
-    return {key: None if each is None else str(each) for key, each in value.items()}
-
-
-def _texts(where: str, value: Any) -> Sequence[str]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise BadModelsFile(f"{where} must be a list of texts")
-    return tuple(value)
-
-
-def _yes_or_no(where: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise BadModelsFile(f"{where} must be true or false, not {value!r}")
-
-
-def _number(where: str, value: Any, *kinds: type) -> Any:
-    if isinstance(value, kinds) and not isinstance(value, bool) and float(str(value)) > 0:
-        return value
-    raise BadModelsFile(f"{where} must be a number above 0, not {value!r}")
+    return ModelEntry(**{name: checked(f"{where}: {name}", name, value) for name, value in given.items()})

@@ -49,13 +49,13 @@ def step(state: State, world: World, now: float, rules: Rules) -> tuple[State, l
     alive = [each for each in world.fellows if each.died is None]
     leaving = frozenset(each.name for each in alive if each.name in state.leaving or _says_it_drains(each))
     staying = [each for each in alive if each.name not in leaving]
-    unborn = frozenset(each.name for each in alive if _is_unborn(each, state, rules))
+    unborn = frozenset(each.name for each in alive if _is_unborn(each, state, world, rules))
     holds = _held_back(state, world.fellows, now, rules.pacing)
     targets = _targets(state.targets, world, staying, now, rules)
     actions: list[Action] = [_burial(each) for each in world.fellows if each.died is not None]
     actions += _drains(each for each in alive if each.name in leaving and not _says_it_drains(each))
-    late = [each.name for each in alive if each.name in unborn and each.age > rules.start_within]
-    actions += [Kill(name, f"it did not serve within {rules.start_within:g} s") for name in late]
+    late = [each for each in alive if each.name in unborn and each.age > _time_to_start(each, world, rules)]
+    actions += [Kill(each.name, f"it did not serve within {_time_to_start(each, world, rules):g} s") for each in late]
     surplus = _surplus(targets, staying)
     actions += _drains(surplus)
     room = None if rules.limits.workers is None else max(0, rules.limits.workers - len(alive))
@@ -63,9 +63,13 @@ def step(state: State, world: World, now: float, rules: Rules) -> tuple[State, l
     return State(targets, holds, leaving | {each.name for each in surplus}, unborn), actions
 
 
-def _is_unborn(fellow: Fellow, state: State, rules: Rules) -> bool:
+def _time_to_start(fellow: Fellow, world: World, rules: Rules) -> float:
+    return world.start_within.get(fellow.queue, rules.start_within)
+
+
+def _is_unborn(fellow: Fellow, state: State, world: World, rules: Rules) -> bool:
     """One that has served, or was found old, may be silent because nobody reads heartbeats: it is left alone."""
-    is_young = fellow.age <= rules.start_within
+    is_young = fellow.age <= _time_to_start(fellow, world, rules)
     return fellow.serving is None and (fellow.name in state.unborn or is_young)
 
 

@@ -70,7 +70,8 @@ def _by_strategy(scaling: Scaling, demand: Demand) -> int:
     if scaling.strategy == Strategy.FIXED_WORKERS:
         return scaling.fixed
     if scaling.strategy == Strategy.QUEUE_LOAD:
-        return min(demand.analyses, scaling.most)
+        # Work without an analysis that names its queue: somebody must do it all the same.
+        return min(max(demand.analyses, 1), scaling.most)
     # The API allows zero chunks per worker, which can only mean: as many workers as may be.
     share = -(-demand.remaining // scaling.chunks_per_worker) if scaling.chunks_per_worker else scaling.most
     return min(share, scaling.most)

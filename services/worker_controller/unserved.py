@@ -31,7 +31,7 @@ def _unserved(state: State, world: World, rules: Rules) -> Iterator[tuple[str, s
 def _reason(demand: Demand, state: State, world: World, rules: Rules, *, is_first: bool) -> str | None:
     queue = demand.queue
     if queue not in world.slots:
-        return "it is not in the file of models"
+        return f"it is not in the file of models, which has {', '.join(sorted(world.slots)) or 'none'}"
     if queue in state.holds:
         hold = state.holds[queue]
         return f"{hold.deaths} in a row did not come up, and the next is held back; the last one: {hold.reason}"

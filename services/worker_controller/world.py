@@ -1,7 +1,7 @@
 """What the controller sees at one moment, and what it can do: plain values. No I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.worker_controller.rules import Demand, Scaling
 
@@ -41,7 +41,8 @@ class World:
 
     `demands` by queue, None where no snapshot may be trusted; `scalings` of the models that are known, by queue;
     `slots` of a worker of each queue that this controller can start workers for; `unregistered`: queues of models
-    that the API does not know yet.
+    that the API does not know yet; `start_within`: seconds that a worker has until it serves, of queues with a time of
+    their own.
     """
 
     demands: Mapping[str, Demand] | None
@@ -49,6 +50,7 @@ class World:
     slots: Mapping[str, int]
     fellows: tuple[Fellow, ...]
     unregistered: frozenset[str] = frozenset()
+    start_within: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

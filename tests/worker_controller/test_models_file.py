@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from services.worker_controller.abilities import beyond
 from services.worker_controller.errors import BadModelsFile
 from services.worker_controller.models_file import ModelEntry, read_models_file
+from services.worker_controller.placing import generic_resources
 
 WHOLE = """
 models:
@@ -80,6 +83,51 @@ def test_what_an_entry_leaves_out_is_said_by_labels_of_its_image(tmp_path: Path)
     assert (entry.image, entry.slots, entry.cpus) == ("piwind:2", 2, 1.5)
 
 
+def test_gpus_placement_and_the_time_to_start_are_said_for_each_model(tmp_path: Path) -> None:
+    text = """
+models:
+  - {supplier: S, model: M, version: "1", gpus: all, start_within: 3600}
+  - {supplier: S, model: N, version: "1", gpus: 2, placement: [node.labels.disk == ssd, node.role != manager]}
+"""
+    first, second = read_models_file(written(tmp_path, text), {}).values()
+    assert (first.gpus, first.start_within, first.placement) == ("all", 3600, ())
+    assert (second.gpus, second.start_within) == (2, None)
+    assert second.placement == ("node.labels.disk == ssd", "node.role != manager")
+    assert (generic_resources(second.gpus), generic_resources(None)) == ({"NVIDIA-GPU": 2}, {})
+
+
+def test_gpus_and_the_time_to_start_may_be_said_by_labels(tmp_path: Path) -> None:
+    labels = {"lossline.supplier": "S", "lossline.model": "M", "lossline.version": "1"}
+    labels |= {"lossline.gpus": "all", "lossline.start_within": "600"}
+    models = read_models_file(written(tmp_path, "models: [{image: 'quake:1'}]"), {}, lambda _: labels)
+    assert (models["S-M-1-v2"].gpus, models["S-M-1-v2"].start_within) == ("all", 600)
+
+
+ENTRY = ModelEntry("S", "M", "1")
+IN_CONTAINER = replace(ENTRY, image="quake:1")
+
+
+@pytest.mark.parametrize(
+    ("fleet", "entry", "says"),
+    [
+        ("process", replace(ENTRY, gpus=1), "the fleet 'process' cannot do gpus; leave it out"),
+        ("process", replace(IN_CONTAINER, memory="4g"), "the fleet 'process' cannot do image, memory"),
+        ("docker", replace(IN_CONTAINER, placement=("node.role == worker",)), "the fleet 'docker' cannot do placement"),
+        ("docker", ENTRY, "it has no image, and the fleet 'docker' runs images"),
+        ("swarm", replace(IN_CONTAINER, gpus="all"), "a swarm hands out GPUs by number"),
+    ],
+)
+def test_a_fleet_that_cannot_do_what_is_asked_for_says_so(fleet: str, entry: ModelEntry, says: str) -> None:
+    (fault,) = beyond(fleet, {entry.queue: entry})
+    assert fault.startswith(f"S-M-1-v2: {says}")
+
+
+def test_a_fleet_that_can_do_what_is_asked_for_has_nothing_to_say() -> None:
+    assert beyond("process", {"q": replace(ENTRY, directory="/models", command=("worker",))}) == []
+    assert beyond("docker", {"q": replace(IN_CONTAINER, gpus="all", cpus=2.0, volumes=("a:/b",))}) == []
+    assert beyond("swarm", {"q": replace(IN_CONTAINER, gpus=1, placement=("node.role == worker",))}) == []
+
+
 def test_a_label_that_makes_no_sense_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "models: [{image: 'piwind:2', supplier: S, model: M, version: '1'}]")
     with pytest.raises(BadModelsFile, match=r"the label lossline\.slots of piwind:2 must be a number, not 'many'"):
@@ -90,10 +138,17 @@ def test_a_label_that_makes_no_sense_is_named(tmp_path: Path) -> None:
     ("line", "says"),
     [
         ("colour: red", r"model 1: unknown colour; known are supplier, model"),
-        ("slots: 0", "slots must be a number above 0, not 0"),
-        ("slots: true", "slots must be a number above 0, not True"),
-        ("slots: many", "slots must be a number above 0"),
+        ("slots: 0", "slots must be a whole number above 0, not 0"),
+        ("slots: true", "slots must be a whole number above 0, not True"),
+        ("slots: many", "slots must be a whole number above 0"),
         ("cpus: -1", "cpus must be a number above 0"),
+        ("cpus: .inf", "cpus must be a number above 0"),
+        ("gpus: some", "gpus must be a whole number above 0, not 'some'"),
+        ("gpus: 0", "gpus must be a whole number above 0, not 0"),
+        ("placement: node.role == worker", "placement must be a list of texts"),
+        ("placement: [disk == ssd]", "'disk == ssd' is no constraint like"),
+        ("placement: [node.labels.disk = ssd]", "'node.labels.disk = ssd' is no constraint like"),
+        ("start_within: soon", "start_within must be a number above 0, not 'soon'"),
         ("run_mode: v3", "run_mode must be v1 or v2"),
         ("directory: 7", "directory must be a text, not 7; put it in quotes"),
         ("command: worker", "command must be a list of texts"),

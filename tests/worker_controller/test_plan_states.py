@@ -329,6 +329,16 @@ def test_a_worker_that_never_serves_is_killed_and_one_that_has_gone_silent_is_no
     assert [each for each in actions if isinstance(each, Kill)] == [Kill("young", "it did not serve within 60 s")]
 
 
+def test_a_model_that_takes_longer_to_start_has_a_time_of_its_own() -> None:
+    young = Fellow("young", "a-v2", 10.0)
+    world = World(None, SCALINGS, dict.fromkeys(QUEUES, SLOTS), (young,), start_within={"a-v2": 600.0})
+    state, _ = step(State(), world, 0.0, RULES)
+    state, actions = step(state, replace(world, fellows=(replace(young, age=599.0),)), 589.0, RULES)
+    assert actions == []
+    _, actions = step(state, replace(world, fellows=(replace(young, age=601.0),)), 591.0, RULES)
+    assert actions == [Kill("young", "it did not serve within 600 s")]
+
+
 def test_a_model_that_nobody_knows_gets_one_worker_to_introduce_it() -> None:
     world = World({}, {}, {"new-v2": 2}, (), frozenset({"new-v2"}))
     assert step(State(), world, 0.0, RULES)[1] == [Start("new-v2")]

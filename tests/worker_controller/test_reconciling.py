@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from services.worker_controller.platform_api import ScalingOptions, read_scaling
 from services.worker_controller.rules import Demand, Scaling, Strategy
 from shared.broker.errors import BrokerUnavailable
 from shared.metrics import exposition
+from tests.worker_controller.waiting import eventually
 
 MODEL = ModelEntry("S", "M", "1", slots=2)
 QUEUE = MODEL.queue
@@ -56,6 +58,7 @@ class ScriptedFleet:
     def __init__(self) -> None:
         self.there: dict[str, Member] = {}
         self.fails = False
+        self.is_away = False
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +67,8 @@ class ScriptedFleet:
         return None
 
     def members(self) -> Sequence[Member]:
+        if self.is_away:
+            raise FleetError("the engine does not answer")
         return list(self.there.values())
 
     def start(self, name: str, model: ModelEntry) -> None:
@@ -148,6 +153,33 @@ def test_nothing_is_done_while_the_api_does_not_answer(bench: Bench) -> None:
     assert bench.fleet.there == {}
     bench.api.fails = False
     assert len(bench.start_two()) == 2
+
+
+def test_nothing_is_done_while_the_fleet_cannot_say_who_is_there_and_nobody_is_taken_for_dead(bench: Bench) -> None:
+    names = bench.start_two()
+    bench.fleet.is_away = True
+    with pytest.raises(FleetError):
+        bench.hear(ready=9)
+    bench.fleet.is_away = False
+    bench.hear(ready=4)
+    assert (list(bench.fleet.there), bench.told.dead, bench.told.drained) == (names, [], [])
+
+
+def test_a_controller_that_cannot_compare_goes_on_until_it_can(bench: Bench) -> None:
+    bench.fleet.is_away = True
+    stopping = threading.Event()
+    loop = threading.Thread(target=bench.controller.run, args=(stopping,))
+    loop.start()
+    try:
+        bench.latest.set({QUEUE: Demand(QUEUE, ready=4, analyses=1)})
+        eventually(lambda: "workers/" in bench.api.reads, "it has looked")
+        bench.fleet.is_away = False
+        bench.latest.set({QUEUE: Demand(QUEUE, ready=4, analyses=1)})
+        eventually(lambda: len(bench.fleet.there) == 2, "both are started")
+    finally:
+        stopping.set()
+        bench.latest.set(None)
+        loop.join()
 
 
 def test_a_dead_worker_is_reported_forgotten_and_replaced(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from services.worker_controller.rules import (
     Scaling,
     Strategy,
     filled,
+    most_allowed,
     prioritized,
     share_out,
     wished,
@@ -26,6 +27,7 @@ def dynamic(**options: int) -> Scaling:
         (Scaling(fixed=1, least=2), Demand("q", ready=1), 2),
         (Scaling(Strategy.QUEUE_LOAD, most=4), Demand("q", ready=90, analyses=3), 3),
         (Scaling(Strategy.QUEUE_LOAD, most=4), Demand("q", ready=90, analyses=9), 4),
+        (Scaling(Strategy.QUEUE_LOAD, most=4), Demand("q", ready=2, analyses=0), 1),
         (Scaling(Strategy.QUEUE_LOAD, least=5), Demand("q", ready=90, analyses=1), 5),
         (dynamic(most=10, chunks_per_worker=10), Demand("q", pending=180, ready=10, running=10), 10),
         (dynamic(most=50, chunks_per_worker=10), Demand("q", pending=180, ready=10, running=11), 21),
@@ -35,6 +37,12 @@ def dynamic(**options: int) -> Scaling:
 )
 def test_workers_follow_the_formulas_of_the_api(scaling: Scaling, demand: Demand, workers: int) -> None:
     assert wished(scaling, demand) == workers
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_options_that_contradict_themselves_give_the_least_that_is_wanted(strategy: Strategy) -> None:
+    scaling = Scaling(strategy, fixed=0, least=5, most=2, chunks_per_worker=0)
+    assert wished(scaling, Demand("q", ready=90, analyses=9)) == most_allowed(scaling) == 5
 
 
 @pytest.mark.parametrize("idle", [None, Demand("q"), Demand("q", analyses=2)])

@@ -29,7 +29,7 @@ def test_what_is_about_to_be_served_has_no_reason() -> None:
 @pytest.mark.parametrize(
     ("state", "world", "rules", "reason"),
     [
-        (State(), replace(WORLD, slots={OTHER: 1}), Rules(), "it is not in the file of models"),
+        (State(), replace(WORLD, slots={OTHER: 1}), Rules(), f"it is not in the file of models, which has {OTHER}"),
         (
             State(holds={OURS: Hold(3, 9.0, "exit status 2")}),
             WORLD,
