@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from benchmarks import api, report, storage, websocket
+from benchmarks import api, report, scaling, storage, websocket
 from benchmarks.charts import Bars, number
 from benchmarks.kernel_tables import DEMO_SECONDS, INPUT_GOALS, LOSS_GOALS, START_MS, WARM_MIB
 
@@ -183,6 +183,11 @@ def _warm_process(found: Json) -> str:
     return table(("", "measured", "goal"), [row for row in rows if row[1] is not None])
 
 
+def scaled(found: Json) -> Section:
+    """Workers that follow the work."""
+    return Section([_machine(found), table(("", "measured", "goal"), scaling.rows(found))])
+
+
 SECTIONS: Mapping[str, Callable[[Json], Section]] = {
     "orchestration": orchestration,
     "fleets": fleets,
@@ -190,6 +195,7 @@ SECTIONS: Mapping[str, Callable[[Json], Section]] = {
     "storage": stored,
     "websocket": clients,
     "kernels": kernels,
+    "scaling": scaled,
 }
 """By the name of the benchmark, and of its file of results."""
 

@@ -140,10 +140,10 @@ def _token(engine: Engine, key: str) -> str:
         return tokens.issue(key, tokens.ACCESS, tokens.Owner(user.id), timedelta(hours=1), datetime.now(UTC))
 
 
-def noop_model(directory: Path) -> ModelDirectory:
+def noop_model(directory: Path, name: str = "Noop") -> ModelDirectory:
     """A model directory that a worker can start with; its steps never read it."""
     (directory / "meta-data").mkdir(parents=True, exist_ok=True)
-    identity = {"model_supplier_id": "Lossline", "model_name_id": "Noop", "model_version_id": "1"}
+    identity = {"model_supplier_id": "Lossline", "model_name_id": name, "model_version_id": "1"}
     (directory / "oasislmf.json").write_text("{}", encoding="utf-8")
     settings = directory / "meta-data" / "model_settings.json"
     settings.write_text(json.dumps({**identity, "model_settings": {}, "lookup_settings": {}}), encoding="utf-8")

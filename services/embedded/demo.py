@@ -86,6 +86,14 @@ def carry_out(client: ApiClient, model_id: int, portfolio: Portfolio, progress: 
 
 def submit(client: ApiClient, model_id: int, portfolio: Portfolio) -> int:
     """Create portfolio and analysis, and start it. Returns the id of the analysis."""
+    analysis_id = prepare(client, model_id, portfolio)
+    action = "generate_inputs/?run_mode_override=V1" if portfolio.run_mode == RunMode.V1 else "generate_and_run/"
+    client.post(f"v2/analyses/{analysis_id}/{action}")
+    return analysis_id
+
+
+def prepare(client: ApiClient, model_id: int, portfolio: Portfolio) -> int:
+    """Create portfolio and analysis. Returns the id of the analysis."""
     portfolio_id = client.post("v2/portfolios/", {"name": portfolio.name})["id"]
     for name, path in portfolio.files.items():
         client.upload(f"v2/portfolios/{portfolio_id}/{name}/", path)
@@ -99,8 +107,6 @@ def submit(client: ApiClient, model_id: int, portfolio: Portfolio) -> int:
         "fixed_analysis_chunks": portfolio.loss_chunks,
     }
     client.post(f"v2/analyses/{analysis_id}/chunking_configuration/", chunking)
-    action = "generate_inputs/?run_mode_override=V1" if portfolio.run_mode == RunMode.V1 else "generate_and_run/"
-    client.post(f"v2/analyses/{analysis_id}/{action}")
     return analysis_id
 
 

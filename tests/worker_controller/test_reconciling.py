@@ -155,6 +155,18 @@ def test_nothing_is_done_while_the_api_does_not_answer(bench: Bench) -> None:
     assert len(bench.start_two()) == 2
 
 
+@pytest.mark.parametrize("snapshot", [None, {}, {"another": Demand("another", ready=1)}])
+def test_nobody_is_stopped_after_a_snapshot_that_is_empty_or_does_not_have_the_queue(
+    bench: Bench, snapshot: dict[str, Demand] | None
+) -> None:
+    names = bench.start_two()
+    for _ in range(50):
+        bench.now += 5
+        bench.latest.set(snapshot)
+        bench.controller.reconcile()
+    assert (list(bench.fleet.there), bench.told.drained) == (names, [])
+
+
 def test_nothing_is_done_while_the_fleet_cannot_say_who_is_there_and_nobody_is_taken_for_dead(bench: Bench) -> None:
     names = bench.start_two()
     bench.fleet.is_away = True

@@ -17,6 +17,7 @@ from services.embedded.client import ApiClient
 from services.embedded.layout import Layout
 from services.embedded.platform import Fleet, Platform
 from services.embedded.ports import free_port
+from services.embedded.pushing import push
 from services.embedded.rabbitmq_node import find_server
 from tests.worker_controller.waiting import eventually
 
@@ -31,6 +32,21 @@ ENVIRONMENT = {
 }
 
 
+STORED = "Stored"
+"""A model whose workers find no directory of it, and fetch it from a model storage."""
+
+
+def storage(home: Path) -> dict[str, str]:
+    """The variables of the model storage, for its workers and for whoever pushes."""
+    found = {"STORAGE_TYPE": "local-fs", "MEDIA_ROOT": str(home / "models"), "CACHE": str(home / "host")}
+    variables = {f"OASIS_WORKER_MODEL_STORAGE_{name}": value for name, value in found.items()}
+    return variables | {"OASIS_MODEL_DATA_DIRECTORY": "/nowhere"}
+
+
+def push_stored(home: Path) -> None:
+    push(home / "stored-model", (None, None, None), storage(home), lambda _: None)
+
+
 @pytest.fixture(scope="module")
 def platform(home: Path) -> Iterator[Platform]:
     """Without any worker."""
@@ -42,9 +58,14 @@ def platform(home: Path) -> Iterator[Platform]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        fleet = Fleet(model, workers=2, slots=2, environ={"LOSSLINE_STEPS": "tests.worker_controller.slow_steps"})
+        steps = {"LOSSLINE_STEPS": "benchmarks.timed_steps"}
+        fleets = [Fleet(model, workers=2, slots=2, environ=steps)]
+        stored = noop_model(home / "stored-model", STORED)
+        fleets.append(Fleet(stored, slots=2, environ=steps | storage(home)))
+        (home / "models").mkdir()
+        push_stored(home)
         cache = Path(os.environ.get("NUMBA_CACHE_DIR", home / "cache"))
-        starting = Platform(layout, [fleet], free_port(), cache, said=lambda _: None, scale=True)
+        starting = Platform(layout, fleets, free_port(), cache, said=lambda _: None, scale=True)
         with starting as running:
             yield running
     assert [each for each in psutil.process_iter() if str(layout.home) in _arguments(each)] == []
@@ -62,13 +83,14 @@ def api(platform: Platform) -> ApiClient:
     return ApiClient(platform.url, platform.login)
 
 
-def served_by(api: ApiClient) -> list[dict[str, Any]]:
-    """The workers of our fleet that serve and stay."""
-    return [each for each in api.get("v2/workers/") if each["fleet_name"] and not each["draining"]]
+def served_by(api: ApiClient, name: str = "Noop") -> list[dict[str, Any]]:
+    """The workers of a model that serve and stay."""
+    ours = (each for each in api.get("v2/workers/") if str(each["fleet_name"]).startswith(f"Lossline-{name}-1-v2-"))
+    return [each for each in ours if not each["draining"]]
 
 
-def model_id(api: ApiClient) -> int:
-    return api.wait_for_model("Lossline", "Noop", "1", within=120)
+def model_id(api: ApiClient, name: str = "Noop") -> int:
+    return api.wait_for_model("Lossline", name, "1", within=120)
 
 
 def new_analysis(api: ApiClient, model: int, tmp_path: Path, chunks: int) -> int:
@@ -76,7 +98,7 @@ def new_analysis(api: ApiClient, model: int, tmp_path: Path, chunks: int) -> int
     (tmp_path / "location.csv").write_text(LOCATIONS)
     api.upload(f"v2/portfolios/{portfolio}/location_file/", tmp_path / "location.csv")
     analysis = api.post("v2/analyses/", {"name": "storm", "portfolio": portfolio, "model": model})["id"]
-    settings: dict[str, Any] = {"model_supplier_id": "Lossline", "model_name_id": "Noop", "model_settings": {}}
+    settings: dict[str, Any] = {"model_supplier_id": "Lossline", "model_name_id": "any", "model_settings": {}}
     settings |= {"gul_output": True, "gul_summaries": [{"id": 1, "ord_output": {"elt_sample": True}}]}
     api.post(f"v2/analyses/{analysis}/settings/", settings)
     api.post(f"v2/analyses/{analysis}/chunking_configuration/", {"fixed_analysis_chunks": chunks})
@@ -97,7 +119,7 @@ def test_a_run_without_a_worker_gets_workers_completes_and_the_workers_go(
 ) -> None:
     # Given a model that a first worker has introduced, and that worker gone again
     model = model_id(api)
-    eventually(lambda: api.get("v2/workers/") == [] or not served_by(api), "nobody serves", 60)
+    eventually(lambda: not served_by(api), "nobody serves", 60)
     wanted = {"scaling_strategy": "DYNAMIC_TASKS", "chunks_per_worker": 5, "worker_count_max": 2}
     api.post(f"v2/models/{model}/scaling_configuration/", wanted)
     analysis = new_analysis(api, model, tmp_path, chunks=40)
@@ -114,6 +136,39 @@ def test_a_run_without_a_worker_gets_workers_completes_and_the_workers_go(
     assert_nothing_was_interrupted(api, analysis)
     fleet = platform.layout.run / "fleet"
     eventually(lambda: not list(fleet.iterdir()), "their folders are gone")
+
+
+def test_a_model_from_a_storage_runs_and_its_queue_says_why_it_does_not(
+    platform: Platform, api: ApiClient, tmp_path: Path, home: Path
+) -> None:
+    # Given a model whose first worker has fetched it
+    model = model_id(api, STORED)
+    (tree,) = (home / "host").glob("Lossline/Stored/1/*.lock")
+    eventually(lambda: not served_by(api, STORED), "nobody serves", 60)
+    # When its data lack an object, and a run is requested
+    (home / "stored-model" / "more.csv").write_text("1")
+    push_stored(home)
+    lost = home / "models" / "Lossline" / "Stored" / "1" / "more.csv"
+    lost.unlink()
+    analysis = new_analysis(api, model, tmp_path, chunks=2)
+    api.post(f"v2/analyses/{analysis}/generate_and_run/")
+    # Then the queue says so
+    said = eventually(lambda: unserved_reason(api, "Lossline-Stored-1-v2"), "the queue says why", 60)
+    assert said is not None
+    assert "did not come up" in said
+    assert "exit status 1: The model storage lacks 1 of 3 files" in said
+    assert "more.csv for one: push the model's data again" in said
+    # And once they are whole, the run completes, and the data that it had before are gone
+    push_stored(home)
+    eventually(status(api, analysis), "the run is completed", 90)
+    assert not tree.exists()
+    assert unserved_reason(api, "Lossline-Stored-1-v2") is None
+
+
+def unserved_reason(api: ApiClient, queue: str) -> str | None:
+    (found,) = (each for each in api.get("v2/queue/") if each["name"] == queue)
+    reason: str | None = found["unserved_reason"]
+    return reason
 
 
 def assert_nothing_was_interrupted(api: ApiClient, analysis: int) -> None:
