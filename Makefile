@@ -15,8 +15,10 @@ EXAMPLES ?= 100
 COMPOSE_FILES ?= compose/compose.yaml
 COMPOSE = docker compose $(addprefix --file ,$(COMPOSE_FILES))
 PROJECT = $(or $(COMPOSE_PROJECT_NAME),lossline)
+# On many hosts: what is laid over these files.
+SWARM_FILES ?= compose/swarm.yaml
 
-.PHONY: help demo test test-containers check operations chaos images up down logs install clean constraints broker-package test-packages
+.PHONY: help demo test test-containers check operations chaos images up down logs swarm-up swarm-down install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
@@ -27,6 +29,7 @@ help:
 	@echo "make check   ruff, mypy, import rules, generated documents"
 	@echo "make operations  many more made-up requests to the API than make test sends"
 	@echo "make up      build and start everything in containers (make down, make logs)"
+	@echo "make swarm-up  start everything on the hosts of a Docker Swarm (make swarm-down)"
 	@echo "make install install what the others need (they do it themselves)"
 	@echo "make clean   remove what the others made in this folder"
 
@@ -47,6 +50,20 @@ down:
 	docker ps --all --quiet --filter label=lossline.fleet=$(PROJECT) \
 	  | xargs --no-run-if-empty docker stop -t 45 | xargs --no-run-if-empty docker rm --volumes
 	$(COMPOSE) down --remove-orphans $(ARGS)
+
+# Images come from LOSSLINE_REGISTRY, or are on the hosts already.
+swarm-up:
+	python3 compose/make_secrets.py $(LOSSLINE_SECRETS)
+	docker compose $(addprefix --file ,$(COMPOSE_FILES) $(SWARM_FILES)) config --format json \
+	  | python3 compose/stack.py \
+	  | docker stack deploy --compose-file - $(if $(LOSSLINE_REGISTRY),,--resolve-image never) --detach=false $(ARGS) $(PROJECT)
+	@echo "Lossline is up: port $(or $(LOSSLINE_PORT),8000) of the hosts that docker service ps $(PROJECT)_api lists"
+
+# Workers are not the stack's. Data stay, in volumes of their hosts.
+swarm-down:
+	docker service scale $(PROJECT)_worker_controller=0
+	docker service ls --quiet --filter label=lossline.fleet=$(PROJECT) | xargs --no-run-if-empty docker service rm
+	docker stack rm --detach=false $(ARGS) $(PROJECT)
 
 logs:
 	$(COMPOSE) logs --follow $(ARGS)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOCKET = Path("/var/run/docker.sock")
+SOCKET = Path(os.environ.get("LOSSLINE_SOCKET") or "/var/run/docker.sock")
 
 RANDOM = ("database_password", "signing_key", "s3_key", "s3_secret")
 DEFAULTS = {"admin_password": "password"}

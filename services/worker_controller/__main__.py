@@ -33,7 +33,7 @@ def main() -> int:
     configure_logging("worker-controller", level.upper())
     try:
         settings = Settings.read(os.environ)
-        labels = labels_on_engine if settings.fleet == "docker" else no_labels
+        labels = no_labels if settings.fleet == "process" else labels_on_engine
         models = read_models_file(settings.models_file, os.environ, labels)
         if faults := beyond(settings.fleet, models):
             raise BadModelsFile(f"{settings.models_file} asks for what cannot be done. {'; '.join(faults)}")
@@ -80,6 +80,10 @@ def open_fleet(settings: Settings) -> Fleet:
         from services.worker_controller.docker_fleet import DockerFleet
 
         return DockerFleet(settings.namespace, dict(os.environ))
+    if settings.fleet == "swarm":
+        from services.worker_controller.swarm_fleet import SwarmFleet
+
+        return SwarmFleet(settings.namespace, dict(os.environ))
     return ProcessFleet(settings.state, settings.logs, dict(os.environ), settings.lifeline)
 
 

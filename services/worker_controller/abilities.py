@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from services.worker_controller.models_file import ModelEntry
 
-_OF_CONTAINERS = ("image", "volumes", "networks", "cpus", "memory", "gpus")
+_OF_CONTAINERS = ("image", "volumes", "networks", "secrets", "cpus", "memory", "gpus")
 _CANNOT: Mapping[str, tuple[str, ...]] = {
     "process": (*_OF_CONTAINERS, "placement"),
     "docker": ("placement",),

@@ -58,6 +58,8 @@ class Controller:
     state: State = field(default_factory=State)
     decided: Decided = field(default_factory=Decided)
     _introduced: set[str] = field(default_factory=set, init=False)
+    _last: Mapping[str, Serving] = field(default_factory=dict, init=False)
+    """By name, what members said last: of one that dies with its host the API knows nothing more when that shows."""
     _said: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
     """By queue, why nobody serves it, and when that was told."""
 
@@ -91,7 +93,10 @@ class Controller:
         demands, _ = self.latest.get()
         scalings = self.options.of(self.models.values())
         serving = read_serving(self.api)
-        fellows = tuple(_fellow(member, serving.get(member.name)) for member in self.fleet.members())
+        members = self.fleet.members()
+        last = {**self._last, **serving}
+        self._last = {member.name: last[member.name] for member in members if member.name in last}
+        fellows = tuple(_fellow(each, (serving if each.ended is None else last).get(each.name)) for each in members)
         unknown = frozenset(self.models.keys() - scalings.keys())
         self._introduced |= {fellow.queue for fellow in fellows if fellow.queue in unknown and fellow.serving}
         slots = {queue: model.slots for queue, model in self.models.items()}
@@ -164,4 +169,4 @@ def _fellow(member: Member, serving: Serving | None) -> Fellow:
     died = None
     if member.ended is not None:
         died = "" if member.ended.in_order else member.ended.reason
-    return Fellow(member.name, member.queue, member.age, serving, died)
+    return Fellow(member.name, member.queue, member.age, serving, died, member.waiting)

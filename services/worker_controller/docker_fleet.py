@@ -26,7 +26,9 @@ from services.worker_controller.placing import Gpus
 FLEET, NAME, QUEUE = "lossline.fleet", "lossline.name", "lossline.queue"
 """Labels of a worker's container."""
 
-_TIMEOUT = 30
+TIMEOUT = 30
+"""Seconds that an engine has for an answer."""
+
 _NEVER_STARTED = 127
 _BY_SIGNAL = 128
 _CONFLICT = 409
@@ -44,8 +46,8 @@ class DockerFleet:
     _engine: Any = field(default=None, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        with _as_fleet_error():
-            self._engine = docker.from_env(timeout=_TIMEOUT)
+        with as_fleet_error():
+            self._engine = docker.from_env(timeout=TIMEOUT)
             self._engine.ping()
         return self
 
@@ -54,14 +56,16 @@ class DockerFleet:
 
     def members(self) -> Sequence[Member]:
         """Every container with our label."""
-        with _as_fleet_error():
+        with as_fleet_error():
             return [member for row in self._rows() if (member := self._member(row)) is not None]
 
     def start(self, name: str, model: ModelEntry) -> None:
         """Create and start a container; one that cannot be started is removed."""
         if model.image is None:
             raise FleetError(f"{model.queue} has no image in the file of models, and this fleet runs images")
-        with _as_fleet_error():
+        if wrong := [source for source in model.secret_files.values() if not source.startswith("/")]:
+            raise FleetError(f"secrets of {model.queue} must be paths of files on this machine, not {', '.join(wrong)}")
+        with as_fleet_error():
             container = self._engine.containers.create(model.image, **self._options(name, model))
             try:
                 for network in model.networks[1:]:
@@ -81,12 +85,12 @@ class DockerFleet:
 
     def forget(self, name: str) -> None:
         """Remove the container and the volumes that are its own."""
-        with _as_fleet_error():
+        with as_fleet_error():
             for row in self._rows(name):
                 self._engine.api.remove_container(row["Id"], force=True, v=True)
 
     def _options(self, name: str, model: ModelEntry) -> dict[str, Any]:
-        paths, volumes = split_volumes(model.volumes)
+        paths, volumes = split_volumes([*model.volumes, *_secrets(model)])
         return {
             "name": _NOT_IN_NAMES.sub("-", name),
             "command": list(model.command) or None,
@@ -130,7 +134,7 @@ class DockerFleet:
         return said.decode(errors="replace")
 
     def _signal(self, name: str, number: str) -> None:
-        with _as_fleet_error():
+        with as_fleet_error():
             for row in self._rows(name):
                 try:
                     self._engine.api.kill(row["Id"], number)
@@ -148,7 +152,7 @@ def gpu_requests(gpus: Gpus) -> list[DeviceRequest]:
 
 def image_labels(image: str) -> Mapping[str, str]:
     """The labels of an image; none where the engine does not have it. Raises FleetError."""
-    with _as_fleet_error(), closing(docker.from_env(timeout=_TIMEOUT)) as engine:
+    with as_fleet_error(), closing(docker.from_env(timeout=TIMEOUT)) as engine:
         try:
             return dict(engine.images.get(image).labels)
         except ImageNotFound:
@@ -168,8 +172,13 @@ def how_it_ended(state: Mapping[str, Any], words: str = "") -> Ended:
     return Ended(code if by_signal is None else None, by_signal, reason)
 
 
+def _secrets(model: ModelEntry) -> list[str]:
+    return [f"{source}:/run/secrets/{file}:ro" for file, source in model.secret_files.items()]
+
+
 @contextmanager
-def _as_fleet_error() -> Iterator[None]:
+def as_fleet_error() -> Iterator[None]:
+    """What an engine and its client raise, as FleetError."""
     try:
         yield
     except ImageNotFound as error:

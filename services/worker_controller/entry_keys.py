@@ -88,6 +88,7 @@ _CHECKS: Mapping[str, Check] = {
     "command": _texts,
     "volumes": _texts,
     "networks": _texts,
+    "secrets": _texts,
     "placement": _constraints,
     "read_only": _yes_or_no,
     "slots": _whole,

@@ -14,7 +14,10 @@ from services.worker_controller.models_file import ModelEntry
 
 @dataclass(frozen=True)
 class Ended:
-    """How a member ended; of status and signal exactly one is set. `reason` is a sentence for people."""
+    """How a member ended; `reason` is a sentence for people.
+
+    Of status and signal at most one is set: none where nobody can know, as of a host that is lost.
+    """
 
     exit_status: int | None
     signal: int | None
@@ -28,12 +31,16 @@ class Ended:
 
 @dataclass(frozen=True)
 class Member:
-    """A worker that the fleet has started. `age` in seconds since then; `ended` is None while it runs."""
+    """A worker that the fleet has started. `age` in seconds since then; `ended` is None while it runs.
+
+    `waiting` says why it does not run yet, where no host takes it; its age is then 0.
+    """
 
     name: str
     queue: str
     age: float
     ended: Ended | None = None
+    waiting: str = ""
 
 
 _LONGEST_WORDS = 400

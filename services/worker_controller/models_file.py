@@ -20,7 +20,8 @@ class ModelEntry:
     """How workers of one model are started. What a fleet cannot use is refused by that fleet, not here.
 
     `environment`: a value of null is taken from the controller's own environment. `cpus` in cores, `memory` as `4G`.
-    `networks`: the first is the one that a container is made in. `read_only`: whether its root file system is.
+    `networks`: the first is the one that a container is made in. `secrets`: `source:file`; the source is
+    a file of the host, or a secret of the Swarm. `read_only`: whether its root file system is.
     `gpus`: a number, or "all". `placement`: constraints on the nodes of a swarm, all of which hold. `start_within`:
     seconds that a worker has until it serves, None for what is set for all models.
     """
@@ -36,6 +37,7 @@ class ModelEntry:
     environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     volumes: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     read_only: bool = True
     cpus: float | None = None
     memory: str | None = None
@@ -47,6 +49,12 @@ class ModelEntry:
     def queue(self) -> str:
         """The queue that its workers serve."""
         return model_queue(self.supplier, self.model, self.version, self.run_mode.upper())
+
+    @property
+    def secret_files(self) -> Mapping[str, str]:
+        """Where secrets come from, by the names of their files in `/run/secrets`."""
+        pairs = (text.partition(":") for text in self.secrets)
+        return {file or source.rpartition("/")[2]: source for source, _, file in pairs}
 
     def variables(self, own: Mapping[str, str]) -> dict[str, str]:
         """What a worker of the model gets; `own`: the controller's environment."""

@@ -58,9 +58,12 @@ def step(state: State, world: World, now: float, rules: Rules) -> tuple[State, l
     actions += [Kill(each.name, f"it did not serve within {_time_to_start(each, world, rules):g} s") for each in late]
     surplus = _surplus(targets, staying)
     actions += _drains(surplus)
+    leaving |= {each.name for each in surplus}
+    unplaced = [each.name for each in alive if each.waiting and each.name in leaving]
+    actions += [Kill(name, "it is not needed any more, and no host took it") for name in unplaced]
     room = None if rules.limits.workers is None else max(0, rules.limits.workers - len(alive))
     actions += _starts(targets, staying, holds, world, now)[:room]
-    return State(targets, holds, leaving | {each.name for each in surplus}, unborn), actions
+    return State(targets, holds, leaving, unborn), actions
 
 
 def _time_to_start(fellow: Fellow, world: World, rules: Rules) -> float:
@@ -132,13 +135,17 @@ def _wish(queue: str, world: World, demand: Demand | None, target: Target, rules
 
 
 def _surplus(targets: Mapping[str, Target], staying: list[Fellow]) -> list[Fellow]:
-    """Who leaves: the idle first, then the least busy, of them the youngest. Who does not serve yet cannot be told."""
+    """Who leaves: those that no host takes, then the idle, then the least busy, of them the youngest.
+
+    Who runs and does not serve yet cannot be told.
+    """
     chosen: list[Fellow] = []
     for queue in sorted({each.queue for each in staying}):
         members = [each for each in staying if each.queue == queue]
-        serving = sorted((each for each in members if each.serving is not None), key=_by_work)
+        can_leave = [each for each in members if each.waiting]
+        can_leave += sorted((each for each in members if each.serving is not None), key=_by_work)
         # A queue without a target is no longer in the file of models: all its workers leave.
-        chosen += serving[: max(0, len(members) - targets.get(queue, Target()).workers)]
+        chosen += can_leave[: max(0, len(members) - targets.get(queue, Target()).workers)]
     return chosen
 
 

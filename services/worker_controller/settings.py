@@ -11,7 +11,7 @@ from services.worker_controller.plan import Rules
 from services.worker_controller.rules import Limits
 from shared.settings import BadSetting, Options, broker_prepared, broker_url
 
-FLEETS = ("process", "docker")
+FLEETS = ("process", "docker", "swarm")
 
 
 @dataclass(frozen=True)

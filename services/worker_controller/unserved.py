@@ -40,6 +40,8 @@ def _reason(demand: Demand, state: State, world: World, rules: Rules, *, is_firs
     if queue in world.scalings and not most_allowed(world.scalings[queue]):
         return "the scaling configuration of its model allows no worker"
     alive = [each for each in world.fellows if each.died is None]
+    if waiting := [each.waiting for each in alive if each.queue == queue and each.waiting]:
+        return f"no host takes a worker of it: {waiting[0]}"
     is_full = rules.limits.workers is not None and len(alive) >= rules.limits.workers
     if is_full and all(each.queue != queue for each in alive):
         return f"the limit of {rules.limits.workers} workers is reached by queues that go first"

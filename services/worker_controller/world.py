@@ -25,7 +25,7 @@ class Serving:
 class Fellow:
     """A member of the fleet, with what the registry says of it.
 
-    `died` is None while it lives, `""` after an ordered end, else the reason.
+    `died` is None while it lives, `""` after an ordered end, else the reason. `waiting` says why no host takes it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Fellow:
     age: float
     serving: Serving | None = None
     died: str | None = None
+    waiting: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Drain:
 
 @dataclass(frozen=True)
 class Kill:
-    """End a worker that has never served."""
+    """End a worker that has never served, and does not in time, or is not needed."""
 
     name: str
     reason: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from services.embedded.demo import fetch_outputs
 from tests.compose.engine import docker, docker_engine
 from tests.compose.runs import CHUNKS, ended, requested
 from tests.compose.stack import Stack, new_stack
+from tests.compose.swarm import Host, second_host, swarm_manager
+from tests.compose.swarm_stack import new_swarm_stack, remove_data, swarm_logs
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +33,15 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 @pytest.fixture(scope="session")
-def stack(engine: None, example: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def built(engine: None, example: Case, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """All images, and nothing that runs."""
+    return new_stack(tmp_path_factory.mktemp("checkout"), example.model)
+
+
+@pytest.fixture(scope="session")
+def stack(built: Stack) -> Iterator[Stack]:
     """What `make up` leaves running; afterwards `make down` leaves nothing but images."""
-    made = new_stack(tmp_path_factory.mktemp("checkout"), example.model)
+    made = built
     try:
         made.make("up")
         yield made
@@ -61,3 +70,32 @@ def side_by_side(stack: Stack, example: Case) -> tuple[int, int]:
 def undisturbed(stack: Stack, side_by_side: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of a run in which nothing happened."""
     return fetch_outputs(stack.client, side_by_side[0], tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(scope="session")
+def other_host(engine: None, built: Stack) -> Iterator[Host]:
+    """A second host in a Swarm of two; it has the image of the example model's workers."""
+    image = f"lossline-coastwind:{built.environ['LOSSLINE_VERSION']}"
+    with (
+        swarm_manager(),
+        tempfile.TemporaryDirectory(prefix="lossline-second-", dir="/var/tmp") as folder,
+        second_host(Path(folder)) as host,
+    ):
+        host.take_image(image)
+        yield host
+
+
+@pytest.fixture(scope="session")
+def many_hosts(other_host: Host, built: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """What `make swarm-up` leaves running; afterwards `make swarm-down` leaves nothing but images and data."""
+    made = new_swarm_stack(tmp_path_factory.mktemp("hosts"))
+    try:
+        made.make("swarm-up")
+        yield made
+    except AssertionError:
+        print(swarm_logs())  # noqa: T201 - shown with the failure
+        raise
+    finally:
+        made.make("swarm-down")
+        remove_data()
+        assert docker("service", "ls", "--quiet").stdout == ""

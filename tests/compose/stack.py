@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Stack:
 
     folder: Path
     environ: dict[str, str]
+    login: Login = field(default_factory=Login)
 
     @property
     def url(self) -> str:
@@ -46,7 +47,7 @@ class Stack:
     @property
     def client(self) -> ApiClient:
         """Logged in as the administrator."""
-        return ApiClient(self.url, Login())
+        return ApiClient(self.url, self.login)
 
     def make(self, target: str) -> str:
         """What a user types; returns what it printed."""
@@ -142,7 +143,7 @@ def write_models(folder: Path, model: Path) -> None:
     content = yaml.safe_load((folder / "compose" / "models.yaml").read_text())
     (baked,) = content["models"]
     mounted = {"supplier": "Lossline", "model": "CoastWind", "version": "2", "directory": "/model"}
-    mounted |= {"image": "lossline-worker:${LOSSLINE_VERSION}", "volumes": [f"{model}:/model:ro", *baked["volumes"]]}
+    mounted |= {"image": "lossline-worker:${LOSSLINE_VERSION}", "volumes": [f"{model}:/model:ro"]}
     (folder / MODELS).write_text(yaml.safe_dump({"models": [baked, {**baked, **mounted}]}))
 
 

@@ -11,7 +11,12 @@ import pytest
 
 from services.worker_controller.process_fleet import ProcessFleet
 from tests.compose.engine import PYTHON, docker_engine, have_images
-from tests.worker_controller.fleets import Backend, DockerBackend, ProcessBackend
+from tests.compose.swarm import swarm_manager
+from tests.worker_controller.fleets import Backend, DockerBackend, ProcessBackend, SwarmBackend
+
+BACKENDS = {"docker": DockerBackend, "swarm": SwarmBackend}
+NEEDED = {"docker": "engine", "swarm": "swarm"}
+CONTAINERS = [pytest.param(name, marks=pytest.mark.docker) for name in BACKENDS]
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +27,22 @@ def engine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="session")
+def swarm(engine: None) -> Iterator[None]:
+    """The same engine as the manager of a Swarm."""
+    with swarm_manager():
+        yield
+
+
+@pytest.fixture(params=["process", *CONTAINERS])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each fleet in turn, without members; those that the test leaves are ended."""
-    if request.param == "docker":
-        request.getfixturevalue("engine")
-    opened: Backend = DockerBackend() if request.param == "docker" else ProcessBackend(tmp_path)
+    opened: Backend
+    if request.param == "process":
+        opened = ProcessBackend(tmp_path)
+    else:
+        request.getfixturevalue(NEEDED[request.param])
+        opened = BACKENDS[request.param]()
     with opened.fleet:
         yield opened
         opened.clear()

@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import psutil
 
-from services.worker_controller.docker_fleet import NAME, DockerFleet
+from services.worker_controller.docker_fleet import FLEET, NAME, DockerFleet
 from services.worker_controller.fleet import Fleet, Member
 from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.process_fleet import ProcessFleet
+from services.worker_controller.swarm_fleet import SwarmFleet
 from tests.compose.engine import PYTHON
 from tests.worker_controller.waiting import eventually
 
@@ -119,3 +120,41 @@ class DockerBackend(_Any):
         assert isinstance(self.fleet, DockerFleet)
         (found,) = self.fleet._engine.containers.list(all=True, filters={"label": f"{NAME}={name}"})
         return found
+
+
+class SwarmBackend(_Any):
+    """Services of a namespace of the test's own, in a Swarm of which this machine is the only host that counts."""
+
+    image = PYTHON
+
+    def __init__(self) -> None:
+        self._namespace = uuid4().hex
+        self.fleet = self.reopened()
+
+    def reopened(self) -> SwarmFleet:
+        return SwarmFleet(self._namespace, {}, grace=1.0)
+
+    def log(self, name: str) -> str:
+        container = self._container(name)
+        return "" if container is None else str(container.logs().decode())
+
+    def kill_from_outside(self, name: str) -> None:
+        eventually(lambda: self._container(name), "it has a container").kill()
+
+    def clear(self) -> None:
+        for member in self.fleet.members():
+            self.fleet.forget(member.name)
+
+    def _container(self, name: str) -> Any:
+        """None where it has none yet, or no longer."""
+        engine = self.engine
+        labels = [f"{FLEET}={self._namespace}", f"{NAME}={name}"]
+        (task,) = engine.api.tasks(filters={"label": labels}) or [{"Status": {}}]
+        container = task["Status"].get("ContainerStatus", {}).get("ContainerID")
+        return engine.containers.get(container) if container else None
+
+    @property
+    def engine(self) -> Any:
+        """A client of the manager."""
+        assert isinstance(self.fleet, SwarmFleet)
+        return self.fleet._engine

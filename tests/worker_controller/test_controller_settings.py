@@ -56,7 +56,7 @@ def test_a_path_of_the_api_comes_behind_the_port() -> None:
     ("wrong", "names"),
     [
         ({"OASIS_WORKER_CONTROLLER_MODELS_FILE": ""}, "MODELS_FILE"),
-        ({"OASIS_WORKER_CONTROLLER_FLEET": "swarm"}, "FLEET"),
+        ({"OASIS_WORKER_CONTROLLER_FLEET": "kubernetes"}, "FLEET"),
         ({"OASIS_API_PORT": "http"}, "OASIS_API_PORT"),
         ({"OASIS_TOTAL_WORKER_LIMIT": "0"}, "TOTAL_WORKER_LIMIT"),
         ({"OASIS_WORKER_CONTROLLER_IDLE_AFTER": "soon"}, "IDLE_AFTER"),

@@ -52,7 +52,7 @@ def test_workers_get_who_they_are_and_what_the_file_says(tmp_path: Path) -> None
         "OASIS_RABBIT_PASS": "secret",
     }
     assert "OASIS_RABBIT_PASS" not in entry.variables({})
-    assert "secret" not in repr(ModelEntry("S", "M", "1", environment={"KEY": "secret"}))
+    assert "hush" not in repr(ModelEntry("S", "M", "1", environment={"KEY": "hush"}))
 
 
 def test_texts_may_name_variables_of_the_controller(tmp_path: Path) -> None:
@@ -71,6 +71,11 @@ models:
     assert (entry.image, entry.volumes) == ("lossline/worker:1.0", ("/srv/secret:/run/secrets/rabbit:ro",))
     assert entry.networks == ("work", "licences")
     assert entry.environment == {"MIXED": "a-1.0", "LITERAL": "${TAG} $TAG", "NUMBER": "4"}
+
+
+def test_secrets_are_files_named_by_their_source_unless_another_name_is_said() -> None:
+    model = ModelEntry("S", "M", "1", secrets=("/srv/secrets/s3_key", "platform_rabbit_worker:rabbit_password"))
+    assert model.secret_files == {"s3_key": "/srv/secrets/s3_key", "rabbit_password": "platform_rabbit_worker"}
 
 
 def test_what_an_entry_leaves_out_is_said_by_labels_of_its_image(tmp_path: Path) -> None:
@@ -153,6 +158,7 @@ def test_a_label_that_makes_no_sense_is_named(tmp_path: Path) -> None:
         ("directory: 7", "directory must be a text, not 7; put it in quotes"),
         ("command: worker", "command must be a list of texts"),
         ("networks: lossline-work", "networks must be a list of texts"),
+        ("secrets: {a: b}", "secrets must be a list of texts"),
         ("read_only: maybe", "read_only must be true or false, not 'maybe'"),
         ("image: 'worker:${NOWHERE}'", r"\$\{NOWHERE\} has no value; set NOWHERE for the controller"),
         ("environment: [A]", "environment must be a mapping"),

@@ -390,3 +390,26 @@ def test_a_worker_that_does_not_serve_yet_is_left_until_it_can_be_told() -> None
     assert scene.compare() == []
     worker.serves = True
     assert scene.compare() == [Drain(worker.name, f"id of {worker.name}")]
+
+
+def test_a_worker_that_no_host_takes_waits_and_is_the_first_to_go() -> None:
+    serving = Fellow("one", "a-v2", 99.0, Serving("id", 2, 2, False))
+    waiting = Fellow("two", "a-v2", 0.0, waiting="no suitable node")
+    world = World(demand(0, 8, 0), SCALINGS, {"a-v2": SLOTS}, (serving, waiting))
+    state = State()
+    # However long it waits
+    for now in range(0, 300, 2):
+        state, actions = step(state, world, float(now), RULES)
+        assert actions == []
+    # Until one is enough: then it goes before the one that serves, though that is idle
+    for now in range(300, 310):
+        state, actions = step(state, replace(world, demands=demand(0, 2, 0)), float(now), RULES)
+        if actions:
+            break
+    assert actions == [Kill("two", "it is not needed any more, and no host took it")]
+    # Again, until it has gone: the Swarm may not have answered
+    assert step(state, replace(world, demands=demand(0, 2, 0)), 310.0, RULES)[1] == actions
+    # And its end holds nothing back
+    ended = replace(waiting, died="killed by its controller", waiting="")
+    state, _ = step(state, replace(world, demands=demand(0, 2, 0), fellows=(serving, ended)), 310.0, RULES)
+    assert state.holds == {}

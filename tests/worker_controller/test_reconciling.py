@@ -204,6 +204,22 @@ def test_a_dead_worker_is_reported_forgotten_and_replaced(bench: Bench) -> None:
     assert len(bench.fleet.there) == 2
 
 
+def test_a_worker_that_was_silent_before_its_end_showed_is_reported_all_the_same(bench: Bench) -> None:
+    first, second = bench.start_two()
+    bench.controller.reconcile()
+    # Given one whose host is lost: the API has long forgotten it when the Swarm gives the host up
+    bench.api.workers = []
+    bench.controller.reconcile()
+    assert bench.told.dead == []
+    bench.fleet.there[first] = Member(first, QUEUE, 50.0, Ended(None, None, "its host beta was lost"))
+    bench.controller.reconcile()
+    assert bench.told.dead == [(f"id of {first}", "its host beta was lost")]
+    # And its queue is not held back: it had served
+    assert bench.controller.state.holds == {}
+    assert len(bench.fleet.there) == 2
+    assert second in bench.fleet.there
+
+
 def test_a_report_that_the_broker_does_not_take_is_made_again(bench: Bench) -> None:
     first, _ = bench.start_two()
     bench.fleet.end(first, 1)

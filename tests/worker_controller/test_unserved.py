@@ -54,6 +54,12 @@ def test_what_is_about_to_be_served_has_no_reason() -> None:
             Rules(Limits(workers=1)),
             "the limit of 1 workers is reached by queues that go first",
         ),
+        (
+            State(),
+            replace(WORLD, fellows=(Fellow("b", OURS, 0.0, waiting="no suitable node"),)),
+            Rules(),
+            "no host takes a worker of it: no suitable node",
+        ),
     ],
 )
 def test_each_reason_is_said(state: State, world: World, rules: Rules, reason: str) -> None:

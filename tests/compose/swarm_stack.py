@@ -1,0 +1,59 @@
+"""Lossline as `make swarm-up` starts it on the hosts of a Swarm, from the images that `make images` has built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from services.embedded.environment import Login
+from tests.compose.engine import CHECKOUT, docker
+from tests.compose.stack import MODELS, Stack, compose_files, copy_checkout, environment
+
+PROJECT = "lossline-swarm-tests"
+WORKERS = 3
+"""More than fit the second host, on which the Swarm puts the first ones: nothing else is there."""
+_OF_A_HOST = 0.4
+"""How much of a host's processors a worker asks for."""
+
+
+def new_swarm_stack(folder: Path) -> Stack:
+    """A copy of the checkout in `folder`; nothing is started."""
+    copy_checkout(folder)
+    _write_models(folder)
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    (secrets / "admin_password").write_text("of the tests' own")
+    swarm_files = ("compose/swarm.yaml", str(CHECKOUT / "tests" / "compose" / "one-host.yaml"))
+    environ = environment(folder) | {
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "COMPOSE_FILES": " ".join(compose_files()),
+        "SWARM_FILES": " ".join(swarm_files),
+        "LOSSLINE_SECRETS": str(secrets),
+        "LOSSLINE_REPLICAS": "1",
+        "LOSSLINE_WORKERS": str(WORKERS),
+    }
+    docker("node", "update", "--label-add", "lossline.data=yes", "self")
+    return Stack(folder, environ, Login("admin", "of the tests' own"))
+
+
+def swarm_logs() -> str:
+    """The state and the last lines of everything, for a test that fails."""
+    names = docker("service", "ls", "--format", "{{.Name}}").stdout.split()
+    said = [docker("stack", "ps", "--no-trunc", PROJECT, check=False).stdout]
+    said += [docker("service", "logs", "--tail", "40", name, check=False).stdout for name in names]
+    return "\n".join(said)
+
+
+def remove_data() -> None:
+    """The volumes that the stack leaves behind."""
+    volumes = docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={PROJECT}").stdout
+    if volumes:
+        docker("volume", "rm", "--force", *volumes.split())
+
+
+def _write_models(folder: Path) -> None:
+    content = yaml.safe_load((folder / "compose" / "models.yaml").read_text())
+    (model,) = content["models"]
+    processors = int(docker("info", "--format", "{{.NCPU}}").stdout)
+    (folder / MODELS).write_text(yaml.safe_dump({"models": [{**model, "cpus": processors * _OF_A_HOST}]}))

@@ -1,0 +1,64 @@
+"""The platform on two hosts of a Docker Swarm, one of which is lost in the middle of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker as docker_client
+import pytest
+
+from benchmarks.kernel_models import Case
+from services.embedded.client import ApiClient
+from tests.compose.runs import CHUNKS, attempts_of, ended, eventually, model_of, requested
+from tests.compose.stack import Stack
+from tests.compose.swarm import Host
+from tests.compose.swarm_stack import PROJECT, WORKERS, swarm_logs
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+
+def hosts_of_workers(client: ApiClient) -> dict[str, str]:
+    """Ids of hosts by the ids of the workers that serve now."""
+    engine = docker_client.from_env()
+    try:
+        services = engine.api.services(filters={"label": f"lossline.fleet={PROJECT}"})
+        names = {each["ID"]: each["Spec"]["Labels"]["lossline.name"] for each in services}
+        tasks = engine.api.tasks(filters={"label": f"lossline.fleet={PROJECT}"})
+    finally:
+        engine.close()
+    hosts = {names[each["ServiceID"]]: each.get("NodeID", "") for each in tasks if each["ServiceID"] in names}
+    workers = client.get("v2/workers/")
+    return {row["worker_id"]: hosts[row["fleet_name"]] for row in workers if row["fleet_name"] in hosts}
+
+
+def chunks_of(client: ApiClient, analysis: int) -> list[Any]:
+    """All attempts of the run's chunks of losses."""
+    attempts = attempts_of(client, analysis)
+    return [each for slug, of_one in attempts.items() if slug.startswith("generate-losses-chunk") for each in of_one]
+
+
+def test_a_run_uses_both_hosts_and_ends_when_one_of_them_is_lost(
+    many_hosts: Stack, other_host: Host, example: Case
+) -> None:
+    client = many_hosts.client
+    model = model_of(client, example)
+    scaling = {"scaling_strategy": "FIXED_WORKERS", "worker_count_fixed": WORKERS, "worker_count_min": 0}
+    client.post(f"v2/models/{model}/scaling_configuration/", scaling)
+    # Given a run whose chunks are computed on two hosts
+    analysis = requested(client, example, 2 * CHUNKS)
+    hosts: dict[str, str] = {}
+
+    def busy_hosts() -> set[str]:
+        hosts.update(hosts_of_workers(client))
+        workers = {each["worker"] for each in chunks_of(client, analysis) if each["started"]}
+        return {hosts[worker] for worker in workers if worker in hosts}
+
+    eventually(lambda: len(busy_hosts()) == 2, "chunks run on both hosts", 120)
+    # When one is lost
+    other_host.cut_off()
+    # Then the run ends well
+    assert ended(client, analysis) == "RUN_COMPLETED", swarm_logs()
+    chunks = chunks_of(client, analysis)
+    assert {each["state"] for each in chunks} <= {"COMPLETED", "FAILED", "LOST"}
+    # And what was under way there was given to others, for this reason
+    assert "was lost" in " ".join(str(each["message"]) for each in chunks), chunks
