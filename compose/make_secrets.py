@@ -17,8 +17,10 @@ HERE = Path(__file__).resolve().parent
 SOCKET = Path(os.environ.get("LOSSLINE_SOCKET") or "/var/run/docker.sock")
 
 RANDOM = ("database_password", "signing_key", "s3_key", "s3_secret")
-DEFAULTS = {"admin_password": "password"}
-"""Known to everybody, as clients expect it on one's own machine: the API refuses it where others can connect."""
+NOBODY_YET = "# Whose certificates are trusted within the platform; make_certificates.py writes them.\n"
+DEFAULTS = {"admin_password": "password", "authorities": NOBODY_YET}
+"""The password is known to everybody, as clients expect it on one's own machine: the API refuses it where others can
+connect. The file of authorities is mounted into workers also where there are none."""
 
 NOTHING, EVERYTHING = "^$", ".*"
 PUBLISH = r"amq\.default"
@@ -59,8 +61,16 @@ def main() -> int:
     passwords = {user: keep(folder / f"rabbit_{user}", secrets.token_urlsafe(24)) for user in RIGHTS}
     write(folder / "rabbit_definitions", json.dumps(definitions(passwords), indent=1))
     group = SOCKET.stat().st_gid if SOCKET.exists() else 0
-    write(HERE / ".env", f"LOSSLINE_SECRETS={folder}\nLOSSLINE_SOCKET_GROUP={group}\n")
+    keep_settings({"LOSSLINE_SECRETS": str(folder), "LOSSLINE_SOCKET_GROUP": str(group)})
     return 0
+
+
+def keep_settings(ours: dict[str, str]) -> None:
+    """Write `.env`: our lines first, then those of others, which are kept."""
+    path = HERE / ".env"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    others = [line for line in lines if line.partition("=")[0] not in ours]
+    write(path, "\n".join([*(f"{name}={value}" for name, value in ours.items()), *others, ""]))
 
 
 def definitions(passwords: dict[str, str]) -> dict[str, list[dict[str, object]]]:

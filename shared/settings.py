@@ -10,10 +10,14 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+from shared.tls import BadPem, TlsFiles, client_context, with_tls
+
 T = TypeVar("T")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+"""Of libpq."""
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt])?i?b?", re.IGNORECASE)
 
 
@@ -79,10 +83,10 @@ class Options:
         try:
             return parse(text.strip())
         except ValueError:
-            raise BadSetting(self._variable(name), text, wanted) from None
+            raise BadSetting(self.variable(name), text, wanted) from None
 
-    def _variable(self, name: str) -> str:
-        """The variable that the option was taken from."""
+    def variable(self, name: str) -> str:
+        """The variable that the option is taken from."""
         own = f"OASIS_{self.section}_{name}"
         return own if own in self.environ else f"OASIS_{name}"
 
@@ -116,7 +120,10 @@ def _flag(text: str) -> bool:
 
 
 def database_url(environ: Mapping[str, str]) -> "URL":
-    """Where the database is: `OASIS_SERVER_DB_*`; a host that begins with `/` is the folder of a socket."""
+    """Where the database is: `OASIS_SERVER_DB_*`; a host that begins with `/` is the folder of a socket.
+
+    Raises BadSetting.
+    """
     # Not above: a worker has no database, and a third of its start was this import.
     from sqlalchemy import URL
 
@@ -130,20 +137,66 @@ def database_url(environ: Mapping[str, str]) -> "URL":
         host=None if in_folder else host,
         port=None if in_folder and options.get("DB_PORT") is None else options.integer("DB_PORT", 5432, least=1),
         database=options.text("DB_NAME", "lossline"),
-        query={"host": host} if in_folder else {},
+        query={"host": host} if in_folder else database_tls(options),
     )
 
 
+def database_tls(options: Options) -> dict[str, str]:
+    """What libpq must know of TLS, in its words; empty where nothing is set. Raises BadSetting."""
+    files = tls_files(options, "DB_SSL_CA_CERTS", "DB_SSL_CERTFILE", "DB_SSL_KEYFILE") or TlsFiles()
+    # The reference writes it as the end of a URL.
+    mode = options.text("DB_SSL_MODE", "verify-full" if files.authorities else "").removeprefix("?sslmode=")
+    if mode and mode not in SSL_MODES:
+        raise BadSetting(options.variable("DB_SSL_MODE"), mode, f"one of {', '.join(SSL_MODES)}")
+    if mode.startswith("verify") and not files.authorities:
+        wanted = f"the file that the database's certificate is checked by, for {options.variable('DB_SSL_MODE')}={mode}"
+        raise BadSetting(options.variable("DB_SSL_CA_CERTS"), "", wanted)
+    said = {"sslmode": mode, "sslrootcert": files.authorities, "sslcert": files.certificate, "sslkey": files.key}
+    return {name: value for name, value in said.items() if value}
+
+
+def tls_files(options: Options, authorities: str, certificate: str, key: str) -> TlsFiles | None:
+    """The files that three options name; None where none is set. Raises BadSetting for one that cannot be used."""
+    trust = trusted(options, authorities)
+    files = TlsFiles(trust, options.text(certificate, "") or None, options.text(key, "") or None)
+    if files.key and not files.certificate:
+        raise BadSetting(options.variable(certificate), "", "the file with the certificate that the key belongs to")
+    _look_at(files, options.variable(certificate))
+    return files if files.authorities or files.certificate else None
+
+
+def trusted(options: Options, authorities: str) -> str | None:
+    """The file of authorities that an option names; None where it is not set. Raises BadSetting."""
+    path = options.text(authorities, "") or None
+    _look_at(TlsFiles(path), options.variable(authorities))
+    return path
+
+
+def _look_at(files: TlsFiles, variable: str) -> None:
+    if files == TlsFiles():
+        return
+    try:
+        client_context(files)
+    except BadPem as error:
+        raise BadSetting(variable, error.path, error.wanted) from error
+
+
 def broker_url(environ: Mapping[str, str]) -> str:
-    """Where the broker is: `OASIS_CELERY_BROKER_URL` or `OASIS_BROKER_URL`, else put together from `OASIS_RABBIT_*`."""
+    """Where the broker is: `OASIS_CELERY_BROKER_URL` or `OASIS_BROKER_URL`, else put together from `OASIS_RABBIT_*`.
+
+    With `OASIS_CELERY_BROKER_SSL_*` it is over TLS, whatever the URL begins with. Raises BadSetting.
+    """
     options = Options("CELERY", environ)
-    whole = options.secret("BROKER_URL")
-    if whole:
-        return whole
+    files = tls_files(options, "BROKER_SSL_CA_CERTS", "BROKER_SSL_CERTFILE", "BROKER_SSL_KEYFILE")
+    plain = options.secret("BROKER_URL") or _broker_url_of_parts(options, 5671 if files else 5672)
+    return with_tls(plain, files) if files else plain
+
+
+def _broker_url_of_parts(options: Options, usual_port: int) -> str:
     user = quote(options.text("RABBIT_USER", "rabbit"), safe="")
     password = quote(options.secret("RABBIT_PASS") or "rabbit", safe="")
     host = options.text("RABBIT_HOST", "127.0.0.1")
-    return f"amqp://{user}:{password}@{host}:{options.integer('RABBIT_PORT', 5672, least=1)}/"
+    return f"amqp://{user}:{password}@{host}:{options.integer('RABBIT_PORT', usual_port, least=1)}/"
 
 
 def broker_prepared(environ: Mapping[str, str]) -> bool:

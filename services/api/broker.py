@@ -1,6 +1,8 @@
 """Whether the broker answers."""
 
-from pika import BlockingConnection, URLParameters  # type: ignore[import-untyped]
+from pika import BlockingConnection  # type: ignore[import-untyped]
+
+from shared.broker.pika_values import parameters_of
 
 PATIENCE = 3.0
 """Seconds."""
@@ -8,9 +10,8 @@ PATIENCE = 3.0
 
 def check_broker(url: str) -> None:
     """Connect and hang up. Raises what pika raises."""
-    parameters = URLParameters(url)
+    parameters = parameters_of(url, "lossline-api-check", heartbeat=30)
     parameters.socket_timeout = PATIENCE
     parameters.blocked_connection_timeout = PATIENCE
     parameters.stack_timeout = PATIENCE
-    parameters.connection_attempts = 1
     BlockingConnection(parameters).close()

@@ -11,6 +11,7 @@ import requests
 from services.embedded.environment import Login
 from services.embedded.errors import EmbeddedError
 from services.embedded.provider_login import ClientCredentials
+from shared.tls import usual_authorities
 
 _TYPES = {".csv": "text/csv", ".parquet": "application/octet-stream", ".pq": "application/octet-stream"}
 _TYPES |= {".gz": "application/gzip", ".zip": "application/zip", ".bz2": "application/x-bzip2"}
@@ -26,12 +27,16 @@ class ApiRefused(EmbeddedError):
 
 
 class ApiClient:
-    """Logged in as one account. Raises ApiRefused for any status of 400 or more."""
+    """Logged in as one account. Raises ApiRefused for any status of 400 or more.
 
-    def __init__(self, url: str, login: Login) -> None:
+    `authorities`: the file that the server's certificate is checked by; without it the usual one.
+    """
+
+    def __init__(self, url: str, login: Login, authorities: str | None = None) -> None:
         self._url = url.rstrip("/") + "/"
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.verify = authorities or usual_authorities()
         self._session.auth = (
             ClientCredentials(self._url, login) if login.by_provider else (login.username, login.password)
         )

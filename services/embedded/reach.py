@@ -12,7 +12,7 @@ from services.embedded.layout import Layout
 from services.embedded.running import NotRunning, find_running, running_file
 from shared.broker.pika_values import parameters_of
 from shared.object_store import InvalidObjectStoreSettings, ObjectStoreSettings
-from shared.settings import BadSetting, Options, broker_url, database_url
+from shared.settings import BadSetting, Options, broker_url, database_url, trusted
 
 _NAMED = "the one that the environment names"
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what the API listens on, not we
@@ -35,7 +35,10 @@ class BadAddress(EmbeddedError):
 
 @dataclass(frozen=True)
 class Reach:
-    """One platform. `layout` is that of a `lossline up` of this machine, None for any other."""
+    """One platform. `layout` is that of a `lossline up` of this machine, None for any other.
+
+    `authorities`: the file that certificates of API and websocket server are checked by; None for the usual one.
+    """
 
     said: str
     database: URL
@@ -44,6 +47,7 @@ class Reach:
     api: str
     websocket: str
     layout: Layout | None = None
+    authorities: str | None = None
 
 
 def find_platform(environ: Mapping[str, str], api: str | None = None) -> Reach:
@@ -102,7 +106,8 @@ def _reach(said: str, environ: Mapping[str, str], api: str | None, layout: Layou
         store = ObjectStoreSettings.from_lookup(options.secret)
         address = api or _api_of(options)
         websocket = _websocket_of(options, address)
-        return Reach(said, database_url(environ), broker, store, address, websocket, layout)
+        authorities = trusted(options, "API_SSL_CA_CERTS")
+        return Reach(said, database_url(environ), broker, store, address, websocket, layout, authorities)
     except (BadSetting, InvalidObjectStoreSettings, OSError) as error:
         raise BadAddress(str(error)) from error
     except (ValueError, IndexError) as error:
@@ -115,9 +120,14 @@ def _websocket_of(options: Options, api: str) -> str:
     host = options.text("WEBSOCKET_HOST", "")
     if host in _EVERY_ADDRESS:
         host = urlsplit(api).hostname or "127.0.0.1"
-    return f"http://{host}:{options.integer('WEBSOCKET_PORT', 8001, least=1)}/"
+    return f"{_scheme(options)}://{host}:{options.integer('WEBSOCKET_PORT', 8001, least=1)}/"
 
 
 def _api_of(options: Options) -> str:
     host = options.text("API_HOST", "127.0.0.1")
-    return f"http://{'127.0.0.1' if host in _EVERY_ADDRESS else host}:{options.integer('API_PORT', 8000, least=1)}/"
+    place = "127.0.0.1" if host in _EVERY_ADDRESS else host
+    return f"{_scheme(options)}://{place}:{options.integer('API_PORT', 8000, least=1)}/"
+
+
+def _scheme(options: Options) -> str:
+    return "https" if options.flag("API_SECURE", default=False) else "http"

@@ -79,7 +79,7 @@ async def work(settings: Settings, registration: RegisterModel | None) -> int:
                 asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
             if settings.register and registration is not None:
                 await broker.publish(OutgoingMessage("", names.MONITOR_QUEUE, encode(registration)))
-            with serve_health(settings.health_port, supervisor.not_ready):
+            with serve_health(settings.health_port, supervisor.not_ready, settings.health_host):
                 log.info("Serving", extra={"worker": worker_id, "queue": settings.queue, "slots": settings.slots})
                 await supervisor.run(settings.queue)
     return 0

@@ -42,6 +42,7 @@ class Settings:
     prepared: bool = False
     """Whether the broker has the platform's queues already, and ours are the only ones that we may declare."""
     health_port: int = 0
+    health_host: str = "127.0.0.1"
     beat_every: float = 2.0
     claim_again_after: float = 2.0
     stop_grace: float = 5.0
@@ -95,6 +96,7 @@ class Settings:
             debug=options.flag("DEBUG", default=False),
             warm_programs=options.flag("WARM_PROGRAMS", default=True),
             health_port=options.integer("HEALTH_PORT", 0),
+            health_host=options.text("HEALTH_HOST", cls.health_host),
             stop_grace=options.seconds("STOP_GRACE", 5.0),
             drain_for=options.seconds("DRAIN_FOR", 30.0),
             self_fence=options.seconds("SELF_FENCE", 300.0),

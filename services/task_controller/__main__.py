@@ -59,7 +59,8 @@ def run(settings: Settings) -> int:
                 **more,
             }
             figures: Figures = (*Looks(engine, broker).gauges(), *counted.figures)
-            with serve_health(settings.health_port, readiness, figures=figures), threads(stopping, **loops) as failed:
+            health = serve_health(settings.health_port, readiness, settings.health_host, figures)
+            with health, threads(stopping, **loops) as failed:
                 stopping.wait()
             return 1 if failed() else 0
     except (BrokerError, CannotListen) as error:

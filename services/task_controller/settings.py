@@ -17,6 +17,7 @@ class Settings:
     database: URL
     broker: str = field(repr=False)
     health_port: int = 0
+    health_host: str = "127.0.0.1"
     lease: float = 10.0
     reconcile_every: float = 3.0
     reaper_looks_every: float = 1.0
@@ -33,6 +34,7 @@ class Settings:
             database=database_url(environ),
             broker=broker_url(environ),
             health_port=options.integer("HEALTH_PORT", 0),
+            health_host=options.text("HEALTH_HOST", cls.health_host),
             lease=options.seconds("LEASE", 10.0),
             reconcile_every=options.seconds("RECONCILE_EVERY", 3.0),
             reaper_looks_every=options.seconds("REAPER_LOOKS_EVERY", 1.0),

@@ -22,6 +22,7 @@ from shared.broker.errors import BrokerError
 from shared.broker.pika_client import BlockingBroker
 from shared.service import CannotListen, configure_logging, serve_health, stop_on_signals, threads
 from shared.settings import BadSetting
+from shared.tls import client_context
 from shared.topology import PLATFORM, to_declare
 
 log = logging.getLogger(__name__)
@@ -48,14 +49,15 @@ def main() -> int:
 def run(settings: Settings, models: Mapping[str, ModelEntry]) -> int:
     """Wire and run the loops."""
     stopping, latest = stop_on_signals(), Latest()
+    tls = client_context(settings.tls) if settings.tls else None
     with (
-        closing(ApiClient(settings.addresses.api, settings.credentials)) as api,
+        closing(ApiClient(settings.addresses.api, settings.credentials, tls=tls)) as api,
         BlockingBroker(settings.broker, "worker-controller") as broker,
         open_fleet(settings) as fleet,
     ):
         broker.wait_connected(30)
         broker.declare(to_declare(PLATFORM, (), prepared=settings.prepared))
-        listener = Listener(settings.addresses.websocket, api, latest)
+        listener = Listener(settings.addresses.websocket, api, latest, tls)
         options = ScalingOptions(api, settings.scaling_age)
         rules, every = settings.rules, settings.every
         controller = Controller(api, fleet, Teller(broker), latest, models, options, rules, every)
@@ -66,7 +68,7 @@ def run(settings: Settings, models: Mapping[str, ModelEntry]) -> int:
         log.info("Controlling", extra={"queues": sorted(models), "fleet": settings.fleet})
         # Workers are started in this thread and none else.
         figures = controller.decided.figures(lambda: controller.state.targets)
-        health = serve_health(settings.health_port, readiness, figures=figures)
+        health = serve_health(settings.health_port, readiness, settings.health_host, figures)
         with health, threads(stopping, listener=listener.run) as failed:
             controller.run(stopping)
         if settings.stop_workers:

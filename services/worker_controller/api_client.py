@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,11 +25,18 @@ _AFTER_REFUSAL = 30.0
 class ApiClient:
     """Methods may be called in any thread. Raises ApiError; `credentials` are the fields of the login's form."""
 
-    def __init__(self, url: str, credentials: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        credentials: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._url = url
         self._credentials = credentials
         self._clock = clock
-        self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=20), retries=False)
+        timeout = urllib3.Timeout(connect=5, read=20)
+        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=tls)
         self._lock = threading.Lock()
         self._token: str | None = None
         self._good_until = 0.0

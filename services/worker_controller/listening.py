@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 import threading
 from collections.abc import Mapping
 
@@ -51,8 +52,9 @@ class Latest:
 class Listener:
     """`run` returns when it is told to stop; a clean close is no more a reason than any other."""
 
-    def __init__(self, url: str, api: ApiClient, latest: Latest) -> None:
+    def __init__(self, url: str, api: ApiClient, latest: Latest, tls: ssl.SSLContext | None = None) -> None:
         self._url = url
+        self._tls = tls
         self._api = api
         self._latest = latest
         self.connected = False
@@ -97,6 +99,7 @@ class Listener:
                 ping_interval=_PING_EVERY,
                 max_size=_LARGEST,
                 proxy=None,
+                ssl=self._tls,
             )
         except InvalidStatus as error:
             if error.response.status_code in (401, 403):

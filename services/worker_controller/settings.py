@@ -9,7 +9,8 @@ from services.worker_controller.addresses import Addresses
 from services.worker_controller.pacing import Pacing
 from services.worker_controller.plan import Rules
 from services.worker_controller.rules import Limits
-from shared.settings import BadSetting, Options, broker_prepared, broker_url
+from shared.settings import BadSetting, Options, broker_prepared, broker_url, trusted
+from shared.tls import TlsFiles
 
 FLEETS = ("process", "docker", "swarm")
 
@@ -34,7 +35,10 @@ class Settings:
     stop_within: float = 60.0
     prepared: bool = False
     """Whether the broker has all queues already, and we may declare none."""
+    tls: TlsFiles | None = None
+    """By what the certificates of API and websocket server are checked; None where they are reached without TLS."""
     health_port: int = 0
+    health_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -64,7 +68,9 @@ class Settings:
             stop_workers=options.flag("STOP_WORKERS", default=False),
             stop_within=options.seconds("STOP_WITHIN", cls.stop_within),
             prepared=broker_prepared(environ),
+            tls=_tls(options),
             health_port=options.integer("HEALTH_PORT", 0),
+            health_host=options.text("HEALTH_HOST", cls.health_host),
         )
 
 
@@ -77,6 +83,11 @@ def _addresses(options: Options) -> Addresses:
         websocket_port=_port(options, "WEBSOCKET_PORT", "8001"),
         secure=options.flag("API_SECURE", default=False),
     )
+
+
+def _tls(options: Options) -> TlsFiles | None:
+    files = TlsFiles(trusted(options, "API_SSL_CA_CERTS"))
+    return files if options.flag("API_SECURE", default=False) else None
 
 
 def _port(options: Options, name: str, default: str) -> str:

@@ -39,7 +39,7 @@ def run(settings: Settings) -> int:
             def readiness() -> str | None:
                 return None if monitor.is_ready() else "the broker does not have all our consumers"
 
-            with serve_health(settings.health_port, readiness):
+            with serve_health(settings.health_port, readiness, settings.health_host):
                 return 1 if monitor.run(stopping) else 0
     except (BrokerError, CannotListen) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the operator reads it

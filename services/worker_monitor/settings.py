@@ -22,6 +22,7 @@ class Settings:
     prepared: bool = False
     """Whether the broker has all queues already, and ours are the only ones that we may declare."""
     health_port: int = 0
+    health_host: str = "127.0.0.1"
     slots: int = 2
     """Sub-tasks recorded at a time."""
     grace: float = 10.0
@@ -48,6 +49,7 @@ class Settings:
             prepared=broker_prepared(environ),
             objects=ObjectStoreSettings.from_lookup(options.secret),
             health_port=options.integer("HEALTH_PORT", 0),
+            health_host=options.text("HEALTH_HOST", cls.health_host),
             slots=options.integer("SLOTS", 2, least=1),
             grace=options.seconds("GRACE", 10.0),
             beat_every=options.seconds("BEAT_EVERY", 2.0),

@@ -37,6 +37,7 @@ from shared.broker.errors import (
 )
 from shared.broker.port import OutgoingMessage, QueueDepth
 from shared.broker.topology import QueueSpec, Topology
+from shared.tls import split_tls
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class AsyncBroker:
     def __init__(
         self, url: str, name: str, heartbeat: int = 5, delays: Callable[[], Iterator[float]] = backoff
     ) -> None:
-        self._url = URL(url).update_query(heartbeat=str(heartbeat), name=name)
+        plain, self._tls = split_tls(url)
+        self._url = URL(plain).update_query(heartbeat=str(heartbeat), name=name)
         self._name = name
         self._new_delays = delays
         self.connected = asyncio.Event()
@@ -233,7 +235,7 @@ class AsyncBroker:
 
     async def _live_once(self) -> None:
         """Connect, declare, and stay until the connection is lost; always ends with an error."""
-        connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS)
+        connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, ssl_context=self._tls)
         try:
             lost = _loss_of(connection)
             async with asyncio.timeout(CONNECT_SECONDS), connection.channel(publisher_confirms=False) as channel:

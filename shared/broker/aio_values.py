@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,14 @@ from aiormq.exceptions import (
 )
 
 from shared.broker import errors
-from shared.broker.errors import BrokerDenied, BrokerError, BrokerUnavailable, channel_error, connection_error
+from shared.broker.errors import (
+    BrokerDenied,
+    BrokerError,
+    BrokerUnavailable,
+    channel_error,
+    connection_error,
+    tls_error,
+)
 from shared.broker.port import Delivery, OutgoingMessage, Receipt
 from shared.broker.topology import Topology
 
@@ -111,10 +119,19 @@ def error_of(error: BaseException) -> BrokerError:
         return connection_error(errors.NOT_ALLOWED, str(error))
     if _refused_vhost(error):
         return connection_error(errors.NOT_ALLOWED, "it closed the connection when asked for the virtual host")
+    if (refused := _tls_of(error)) is not None:
+        return tls_error(refused)
     if isinstance(error, TimeoutError):
         return BrokerUnavailable("The broker gave no answer in time.")
     # Not repr(): some of aiormq's own fail when their arguments are not what they expect.
     return BrokerUnavailable(f"The broker cannot be reached: {type(error).__name__} {error.args}")
+
+
+def _tls_of(error: BaseException | None) -> ssl.SSLError | None:
+    """aiormq hides what TLS has said behind an error of its own."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _refused_vhost(error: BaseException) -> bool:

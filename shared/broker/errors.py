@@ -3,7 +3,7 @@
 BrokerError
 ├── BrokerUnavailable    retryable: no connection now, or it was lost on the way
 │   └── QueueLocked      retryable: an exclusive queue still belongs to another connection
-├── BrokerDenied         fatal: user, password, permissions or virtual host
+├── BrokerDenied         fatal: user, password, permissions, virtual host, or the broker's certificate
 ├── BrokerClosed         fatal: this client was closed by its owner
 ├── TopologyRefused      fatal: a declaration contradicts what exists, or names what does not exist
 ├── Unroutable           the message reached no queue
@@ -12,6 +12,7 @@ BrokerError
 
 from __future__ import annotations
 
+import ssl
 from typing import ClassVar
 
 ACCESS_REFUSED = 403
@@ -88,6 +89,19 @@ def connection_error(code: int, text: str) -> BrokerError:
             f"The broker refused the connection: {text}. Check the user, the password and the virtual host of its URL."
         )
     return BrokerUnavailable(f"The broker closed the connection: {code} {text}")
+
+
+def tls_error(error: ssl.SSLError) -> BrokerError:
+    """The error for a connection that TLS has refused: a certificate that is not trusted stays so."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BrokerDenied(
+            f"The broker's certificate is not trusted: {error.verify_message}. OASIS_CELERY_BROKER_SSL_CA_CERTS must "
+            "name the authority that has signed it, and the certificate must name the host of the broker's URL."
+        )
+    return BrokerUnavailable(
+        f"The broker and we do not agree on TLS: {error.reason or error}. Does it speak TLS at this port, and does it "
+        "ask for a certificate of ours?"
+    )
 
 
 def names_missing_exchange(text: str, exchange: str) -> bool:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pika  # type: ignore[import-untyped]
 import pika.exceptions  # type: ignore[import-untyped]
 
-from shared.broker.errors import BrokerError, BrokerUnavailable, channel_error, connection_error
+from shared.broker.errors import BrokerError, BrokerUnavailable, channel_error, connection_error, tls_error
 from shared.broker.port import Delivery, OutgoingMessage, Receipt
+from shared.tls import split_tls
 
 PERSISTENT = 2
 TRANSIENT = 1
 
 
 def parameters_of(url: str, name: str, heartbeat: int) -> Any:
-    """pika's connection parameters; one attempt each, because the reconnect loop is ours."""
-    parameters = pika.URLParameters(url)
+    """pika's connection parameters; one attempt each, because the reconnect loop is ours. Raises BadPem."""
+    plain, context = split_tls(url)
+    parameters = pika.URLParameters(plain)
+    parameters.ssl_options = context and pika.SSLOptions(context, parameters.host)
     parameters.heartbeat = heartbeat
     parameters.connection_attempts = 1
     parameters.socket_timeout = 5.0
@@ -63,6 +67,8 @@ def error_of(reason: BaseException) -> BrokerError:
         return connection_error(reason.reply_code, reason.reply_text)
     if isinstance(reason, (pika.exceptions.ProbableAuthenticationError, pika.exceptions.ProbableAccessDeniedError)):
         return _probable(str(reason.args))
+    if isinstance(reason, ssl.SSLError):
+        return tls_error(reason)
     # Not repr(): some of pika's own fail when their arguments are not what they expect.
     return BrokerUnavailable(f"The broker cannot be reached: {type(reason).__name__} {reason.args}")
 

@@ -1,8 +1,5 @@
 """The minio client as the S3 store needs it: path style, bounded waiting, credentials that say what is wrong."""
 
-import os
-
-import certifi
 from minio import Minio
 from minio.credentials.credentials import Credentials
 from minio.credentials.providers import IamAwsProvider, Provider, StaticProvider
@@ -12,6 +9,7 @@ from urllib3.util import parse_url
 
 from shared.object_store.errors import InvalidObjectStoreSettings, ObjectStoreDenied
 from shared.object_store.settings import S3Settings
+from shared.tls import usual_authorities
 
 _CONNECTIONS = 16  # kept open; more threads than that get connections of their own
 _BACKOFF = 0.2  # seconds, doubling
@@ -54,7 +52,7 @@ def build_provider(settings: S3Settings) -> Provider:
 class _RoleProvider(Provider):
     def __init__(self, settings: S3Settings) -> None:
         timeout = Timeout(connect=settings.connect_timeout, read=settings.connect_timeout)
-        pool = PoolManager(timeout=timeout, retries=Retry(total=1), ca_certs=_certificates())
+        pool = PoolManager(timeout=timeout, retries=Retry(total=1), ca_certs=usual_authorities())
         self._provider = IamAwsProvider(http_client=pool, region=settings.region)
 
     def retrieve(self) -> Credentials:
@@ -73,7 +71,7 @@ def _build(settings: S3Settings, provider: Provider, timeout: Timeout, retry: Re
         timeout=timeout,
         retries=retry,
         cert_reqs="CERT_REQUIRED" if settings.verify_certificates else "CERT_NONE",
-        ca_certs=_certificates(),
+        ca_certs=settings.authorities or usual_authorities(),
     )
     endpoint = parse_url(settings.endpoint_url)
     try:
@@ -88,8 +86,3 @@ def _build(settings: S3Settings, provider: Provider, timeout: Timeout, retry: Re
         raise InvalidObjectStoreSettings("AWS_S3_ENDPOINT_URL or AWS_S3_REGION_NAME", str(error)) from error
     client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
     return client, pool
-
-
-def _certificates() -> str:
-    """SSL_CERT_FILE is what OpenSSL and the minio client go by; slim images have no certificates of their own."""
-    return os.environ.get("SSL_CERT_FILE") or certifi.where()

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.object_store.errors import InvalidKey, InvalidObjectStoreSettings
 from shared.object_store.keys import validate_key
+from shared.tls import BadPem, TlsFiles, client_context
 
 Lookup = Callable[[str], str | None]
 """From the name of an option without its prefix ("AWS_BUCKET_NAME") to its value, None where it is not set."""
@@ -39,6 +40,7 @@ class S3Settings:
     location: str = ""  # AWS_LOCATION: a prefix of all keys, without slashes around it
     auto_create_bucket: bool = False  # AWS_AUTO_CREATE_BUCKET
     verify_certificates: bool = True  # AWS_S3_VERIFY
+    authorities: str | None = None  # AWS_S3_VERIFY too: a file of those that are trusted; None: the usual ones
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
     retries: int = 3
@@ -92,7 +94,7 @@ def _s3_settings(lookup: Lookup) -> S3Settings:
         session_token=lookup("AWS_SECURITY_TOKEN") or None,
         location=(lookup("AWS_LOCATION") or "").strip("/"),
         auto_create_bucket=_boolean(lookup, "AWS_AUTO_CREATE_BUCKET", default=False),
-        verify_certificates=_boolean(lookup, "AWS_S3_VERIFY", default=True),
+        **_verification(lookup("AWS_S3_VERIFY") or ""),
     )
 
 
@@ -103,6 +105,18 @@ def _boolean(lookup: Lookup, option: str, *, default: bool) -> bool:
     if word not in _TRUE | _FALSE:
         raise InvalidObjectStoreSettings(option, f'"{word}" is neither true nor false')
     return word in _TRUE
+
+
+def _verification(said: str) -> dict[str, Any]:
+    """As boto3 and with it the reference read it: yes, no, or the path of a file with authorities."""
+    word = said.strip()
+    if not word or word.lower() in _TRUE | _FALSE:
+        return {"verify_certificates": word.lower() not in _FALSE}
+    try:
+        client_context(TlsFiles(authorities=word))
+    except BadPem as error:
+        raise InvalidObjectStoreSettings("AWS_S3_VERIFY", f"it is neither true nor false, and {error}") from error
+    return {"authorities": word}
 
 
 def _check_endpoint(option: str, url: str) -> None:

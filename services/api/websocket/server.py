@@ -131,6 +131,6 @@ async def serve_until_stopped(settings: WebsocketSettings) -> None:
         resources.callback(engine.dispose)
         server = WebsocketServer(engine, settings, open_provider(settings.auth.oidc, resources))
         listeners = Gauge(CLIENTS, lambda: {(): server.hub.listeners})
-        with serve_health(settings.health_port, server.problem, figures=(listeners,)):
+        with serve_health(settings.health_port, server.problem, settings.health_host, (listeners,)):
             await server.run(stopping)
         log.info("Stopped")

@@ -19,6 +19,7 @@ class WebsocketSettings:
     host: str = "127.0.0.1"
     port: int = 8001
     health_port: int = 0
+    health_host: str = "127.0.0.1"
     pace: float = 0.25
     """The least time between two messages to one client."""
     look_every: float = 0.5
@@ -41,6 +42,7 @@ class WebsocketSettings:
             host=options.text("WEBSOCKET_HOST", cls.host),
             port=options.integer("WEBSOCKET_PORT", cls.port),
             health_port=options.integer("WEBSOCKET_HEALTH_PORT", cls.health_port),
+            health_host=options.text("HEALTH_HOST", cls.health_host),
             pace=options.seconds("WEBSOCKET_PACE", cls.pace),
             look_every=options.seconds("WEBSOCKET_LOOK_EVERY", cls.look_every),
             repeat_every=options.seconds("WEBSOCKET_REPEAT_EVERY", cls.repeat_every),

@@ -9,6 +9,7 @@ import requests
 from services.embedded.doctor.facts import FileSystem, Unreachable
 from services.embedded.layout import Layout
 from shared.object_store import DirectorySettings, ObjectStoreError, ObjectStoreSettings, open_object_store
+from shared.tls import usual_authorities
 
 _PATIENCE = 5.0
 
@@ -29,21 +30,22 @@ def store_place(settings: ObjectStoreSettings) -> str:
     return str(backend.root) if isinstance(backend, DirectorySettings) else f"{backend.endpoint_url}/{backend.bucket}"
 
 
-def api_problem(url: str) -> Unreachable | None:
+def api_problem(url: str, authorities: str | None = None) -> Unreachable | None:
     """Why the API is not well; it looks at its own connections for it."""
-    return _http_problem("API", url, "healthcheck_connections/")
+    return _http_problem("API", url, "healthcheck_connections/", authorities)
 
 
-def websocket_problem(url: str) -> Unreachable | None:
+def websocket_problem(url: str, authorities: str | None = None) -> Unreachable | None:
     """Why the websocket server is not well."""
-    return _http_problem("websocket server", url, "healthcheck/")
+    return _http_problem("websocket server", url, "healthcheck/", authorities)
 
 
-def _http_problem(part: str, url: str, path: str) -> Unreachable | None:
+def _http_problem(part: str, url: str, path: str, authorities: str | None) -> Unreachable | None:
     address = f"{url.rstrip('/')}/{path}"
     try:
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = authorities or usual_authorities()
             answer = session.get(address, timeout=_PATIENCE)
     except requests.RequestException as error:
         return Unreachable(part, url, _brief(error))
@@ -80,6 +82,8 @@ def _file_system(places: list[tuple[str, Path]]) -> FileSystem:
 
 
 def _brief(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"its certificate is not trusted ({error}): does OASIS_API_SSL_CA_CERTS name who has signed it?"
     if isinstance(error, requests.ConnectionError):
         return "nothing answers there"
     if isinstance(error, requests.Timeout):

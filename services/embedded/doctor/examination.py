@@ -50,8 +50,8 @@ def collect(reach: Reach) -> Facts:
     """Ask all parts; those that do not answer hold up no others."""
     with ThreadPoolExecutor(3, "doctor") as pool:
         store = pool.submit(store_problem, reach.store)
-        api = pool.submit(api_problem, reach.api)
-        websocket = pool.submit(websocket_problem, reach.websocket)
+        api = pool.submit(api_problem, reach.api, reach.authorities)
+        websocket = pool.submit(websocket_problem, reach.websocket, reach.authorities)
         database = database_facts(reach.database)
         broker = broker_facts(reach.broker, _work_queues(database))
         unreachable = tuple(problem for each in (store, api, websocket) if (problem := each.result()) is not None)
