@@ -177,7 +177,7 @@ class Attempt:
         """Tee the output to its end; meanwhile a stop terminates, and after the grace kills."""
         settings = self._workshop.settings
         rules = (self._memory, WatchdogRule(settings.patience, lambda: self.signs))
-        watched = watch(child, rules, self._kills, self._end_by, settings.watch_every)
+        watched = watch(child, rules, self._kills, self._end_by, settings.watch_every, self._memory.share)
         helpers = [asyncio.create_task(watched)]
 
         def stop(_: object) -> None:

@@ -11,8 +11,8 @@ from services.model_worker.processes import Child
 from shared.core.plan import SlotWeight
 from shared.core.retries import Cause
 
-_SHARE = 20
-"""After a look that took t seconds, at least this many t pass until the next."""
+_CLOSELY, _LOOSELY = 20, 100
+"""After a look that took t seconds, at least so many t pass until the next: with a limit to keep, and without one."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class MemoryRule:
 
     def __init__(self, limit: MemoryLimit, weight: SlotWeight) -> None:
         self.gauge = MemoryGauge()
+        self.share = _LOOSELY if limit.of(weight) is None else _CLOSELY
         self._limit = limit
         self._weight = weight
 
@@ -43,9 +44,9 @@ class MemoryRule:
 
 
 async def watch(
-    child: Child, rules: Iterable[Rule], kills: KernelKills, stop: Callable[[Verdict], None], every: float
+    child: Child, rules: Iterable[Rule], kills: KernelKills, stop: Callable[[Verdict], None], every: float, share: int
 ) -> None:
-    """Until cancelled, or until a rule has ended the attempt. `every` in seconds."""
+    """Until cancelled, or until a rule has ended the attempt. `every` in seconds, or `share` times what a look took."""
     rules = tuple(rules)
     pause = every
     while True:
@@ -55,7 +56,7 @@ async def watch(
         if verdict is not None:
             stop(verdict)
             return
-        pause = max(every, _SHARE * (time.monotonic() - began))
+        pause = max(every, share * (time.monotonic() - began))
 
 
 def _look(child: Child, rules: tuple[Rule, ...], kills: KernelKills) -> Verdict | None:
