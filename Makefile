@@ -11,14 +11,17 @@ PYTEST_FLAGS ?= $(if $(CI),-p no:cacheprovider --durations=20)
 # Made-up requests for each operation of the API in `make operations`.
 EXAMPLES ?= 100
 
-# In containers: the files that say how, and the name of all that belongs together.
-COMPOSE_FILES ?= compose/compose.yaml
+# In containers: the files that say how, and the name of all that belongs together. A setting is a variable, or a line of
+# compose/.env, which compose reads too.
+setting = $(or $($(1)),$(shell sed -n 's/^$(1)=//p' compose/.env 2>/dev/null))
+TLS ?= $(call setting,LOSSLINE_TLS)
+COMPOSE_FILES ?= compose/compose.yaml $(if $(TLS),compose/tls.yaml)
 COMPOSE = docker compose $(addprefix --file ,$(COMPOSE_FILES))
 PROJECT = $(or $(COMPOSE_PROJECT_NAME),lossline)
 # On many hosts: what is laid over these files.
 SWARM_FILES ?= compose/swarm.yaml
 
-.PHONY: help demo test test-containers check operations chaos images up down logs swarm-up swarm-down install clean constraints broker-package test-packages
+.PHONY: help demo test test-containers container-images check operations chaos images up down logs swarm-up swarm-down install clean constraints broker-package test-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
@@ -28,7 +31,7 @@ help:
 	@echo "make images  build the images that make up starts"
 	@echo "make check   ruff, mypy, import rules, generated documents"
 	@echo "make operations  many more made-up requests to the API than make test sends"
-	@echo "make up      build and start everything in containers (make down, make logs)"
+	@echo "make up      build and start everything in containers (make down, make logs); TLS=1 encrypts"
 	@echo "make swarm-up  start everything on the hosts of a Docker Swarm (make swarm-down)"
 	@echo "make install install what the others need (they do it themselves)"
 	@echo "make clean   remove what the others made in this folder"
@@ -36,13 +39,15 @@ help:
 demo: install
 	$(BIN)/lossline demo $(ARGS)
 
+images: NAMES = --name '$(call setting,LOSSLINE_LISTEN)' --name '$(call setting,LOSSLINE_TLS_NAMES)'
 images:
 	python3 compose/make_secrets.py $(LOSSLINE_SECRETS)
+	$(if $(TLS),python3 compose/make_certificates.py $(LOSSLINE_SECRETS) $(NAMES))
 	$(COMPOSE) --profile models build
 
 up: images
 	$(COMPOSE) up --detach --wait $(ARGS)
-	@echo "Lossline is up: http://$(or $(LOSSLINE_LISTEN),127.0.0.1):$(or $(LOSSLINE_PORT),8000)/"
+	@echo "Lossline is up: http$(if $(TLS),s)://$(or $(call setting,LOSSLINE_LISTEN),127.0.0.1):$(or $(call setting,LOSSLINE_PORT),8000)/"
 
 # Workers are not compose's. Who started them goes first, or it would start them again. Data stay: their volumes are kept.
 down:
@@ -73,6 +78,10 @@ test: export NUMBA_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lossline/
 test: $(INSTALLED) test-packages
 	mkdir -p "$$NUMBA_CACHE_DIR"
 	scripts/run-tests.sh $(BIN)/python $(PYTEST_FLAGS) -- $(ARGS)
+
+# What make test-containers needs, before it and beside others, at the lowest priority; LOSSLINE_TEST_ENGINE names a folder for it.
+container-images: $(INSTALLED)
+	$(BIN)/python -m tests.compose.prepare $(ARGS)
 
 # On a Docker Engine; where none answers and packages for one can be had, one is started for the tests.
 test-containers: $(INSTALLED) test-packages

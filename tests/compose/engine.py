@@ -18,6 +18,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = CHECKOUT.parent / "shared" / "tools"
+STAND_INS = CHECKOUT / "tests" / "compose" / "stand-ins"
+OURS = frozenset({"haproxy", "prometheus"})
+"""Kinds that the tools do not know."""
 PYTHON = "python:3.11-slim-bookworm"
 _PULL_WITHIN = 300
 _BUILD_WITHIN = 900
@@ -29,23 +32,37 @@ def docker_engine() -> Iterator[None]:
     if engine_answers():
         yield
         return
-    if os.geteuid() != 0 or not (TOOLS / "docker-up.sh").exists():
-        missing("no Docker Engine answers, and none can be started here")
-    state = Path(os.environ.get("LOSSLINE_TEST_ENGINE") or tempfile.mkdtemp(prefix="lossline-engine-", dir="/var/tmp"))
-    subprocess.run([TOOLS / "docker-up.sh", state], check=True, timeout=_BUILD_WITHIN)
+    state = kept_folder() or Path(tempfile.mkdtemp(prefix="lossline-engine-", dir="/var/tmp"))
+    start_engine(state)
     try:
         yield
     finally:
-        _stop(state)
+        stop_engine(state)
+        if state != kept_folder():
+            shutil.rmtree(state, ignore_errors=True)
 
 
-def _stop(state: Path) -> None:
-    """The engine that was started with this folder; the folder goes, unless it was somebody's choice."""
-    daemon = psutil.Process(int((state / "pid").read_text()))
+def kept_folder() -> Path | None:
+    """Where an engine of the tests has its images and wheels, if somebody wants to find them there again."""
+    named = os.environ.get("LOSSLINE_TEST_ENGINE")
+    return Path(named) if named else None
+
+
+def start_engine(state: Path) -> None:
+    """Start one with this folder; `stop_engine` ends it. Else skip, or fail in CI."""
+    if os.geteuid() != 0 or not (TOOLS / "docker-up.sh").exists():
+        not_here("no Docker Engine answers, and none can be started here")
+    subprocess.run([TOOLS / "docker-up.sh", state], check=True, timeout=_BUILD_WITHIN)
+
+
+def stop_engine(state: Path) -> None:
+    """Stop the one that was started with this folder; nothing happens where none runs."""
+    try:
+        daemon = psutil.Process(int((state / "pid").read_text()))
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return
     daemon.terminate()
     daemon.wait(60)
-    if "LOSSLINE_TEST_ENGINE" not in os.environ:
-        shutil.rmtree(state, ignore_errors=True)
 
 
 def engine_answers() -> bool:
@@ -54,16 +71,28 @@ def engine_answers() -> bool:
 
 
 def have_images(images: Mapping[str, str]) -> None:
-    """Have images by their kind (`python`, `rabbitmq`, `postgres`, `s3`). Else skip, or fail in CI."""
+    """Have images by their kind: what the tools build, or a target of `stand-ins`. Else skip, or fail in CI."""
     missing = {kind: name for kind, name in images.items() if not _is_there(name)}
     if missing and all(docker("pull", "--quiet", name, check=False).returncode == 0 for name in missing.values()):
         return
     missing = {kind: name for kind, name in missing.items() if not _is_there(name)}
     if missing and not (TOOLS / "images.sh").exists():
-        missing(f"there is no image {', '.join(missing.values())}, and no registry answers")
+        not_here(f"there is no image {', '.join(missing.values())}, and no registry answers")
     if missing:
-        pairs = [f"{kind}={name}" for kind, name in missing.items()]
-        subprocess.run([TOOLS / "images.sh", *pairs], check=True, timeout=_BUILD_WITHIN)
+        _build_stand_ins(missing)
+
+
+def _build_stand_ins(images: Mapping[str, str]) -> None:
+    pairs = [f"{kind}={name}" for kind, name in images.items() if kind not in OURS]
+    subprocess.run([TOOLS / "images.sh", f"python={PYTHON}", *pairs], check=True, timeout=_BUILD_WITHIN)
+    for kind in OURS & images.keys():
+        build = ("build", "--quiet", "--target", kind, "--build-arg", f"BASE={PYTHON}", "--tag", images[kind])
+        docker(*build, str(STAND_INS), within=_BUILD_WITHIN)
+
+
+def is_from_registry(image: str) -> bool:
+    """Whether the image is there, and was not built here."""
+    return _is_there(image) and not is_stand_in(image)
 
 
 def is_stand_in(image: str) -> bool:
@@ -82,7 +111,7 @@ def _is_there(image: str) -> bool:
     return docker("image", "inspect", image, check=False).returncode == 0
 
 
-def missing(reason: str) -> None:
+def not_here(reason: str) -> None:
     """Skip the test, or fail it in CI."""
     if os.environ.get("CI"):
         pytest.fail(reason)

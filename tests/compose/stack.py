@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,16 +17,23 @@ from services.embedded.client import ApiClient
 from services.embedded.environment import Login
 from services.embedded.ports import free_port
 from tests.compose.engine import CHECKOUT, PYTHON, docker, have_images, is_stand_in
+from tests.compose.wheels import wheels_into
 
 PROJECT = "lossline-tests"
 PARTS = ("Dockerfile", ".dockerignore", "Makefile", "pyproject.toml", "constraints.txt", "README.md")
 FOLDERS = ("compose", "scripts", "services", "shared", "examples")
-OTHERS = {"rabbitmq": "rabbitmq:4", "postgres": "postgres:17", "s3": "versity/versitygw:v1.8.0"}
-"""Images of others, as compose/compose.yaml names them."""
+OTHERS = {
+    "rabbitmq": "rabbitmq:4",
+    "postgres": "postgres:17",
+    "s3": "versity/versitygw:v1.8.0",
+    "haproxy": "haproxy:3.2",
+    "prometheus": "prom/prometheus:v3.5.0",
+}
+"""Images of others, as compose/compose.yaml and compose/tls.yaml name them."""
 
 COMPOSE_FILE = "compose/compose.yaml"
+TLS_FILE = "compose/tls.yaml"
 MODELS = "models.yaml"
-EXTRAS = "api,worker-monitor,worker-controller,model-worker,operations"
 _WITHIN = 1200
 
 
@@ -42,12 +48,21 @@ class Stack:
     @property
     def url(self) -> str:
         """Where the API is."""
-        return f"http://127.0.0.1:{self.environ['LOSSLINE_PORT']}/"
+        return f"http{'s' if self.authorities else ''}://127.0.0.1:{self.environ['LOSSLINE_PORT']}/"
+
+    @property
+    def authorities(self) -> str | None:
+        """Who signs the certificates of the platform, where it is over TLS."""
+        return str(self.folder / "compose" / "secrets" / "authorities") if "LOSSLINE_TLS" in self.environ else None
 
     @property
     def client(self) -> ApiClient:
         """Logged in as the administrator."""
-        return ApiClient(self.url, self.login)
+        return ApiClient(self.url, self.login, self.authorities)
+
+    def over_tls(self) -> Stack:
+        """The same platform as `LOSSLINE_TLS=1 make up` starts it."""
+        return replace(self, environ=self.environ | {"LOSSLINE_TLS": "1", "COMPOSE_FILES": compose_files(tls=True)})
 
     def make(self, target: str) -> str:
         """What a user types; returns what it printed."""
@@ -99,17 +114,23 @@ def new_stack(folder: Path, model: Path) -> Stack:
 
     `model`: the directory of the example model, whose second version has it mounted.
     """
-    have_images({"python": PYTHON})
-    copy_checkout(folder)
+    made = build_images(folder)
     write_models(folder, model)
-    made = Stack(folder, environment(folder))
-    if is_stand_in(PYTHON):
-        fetch_wheels(folder)
-    with ThreadPoolExecutor(1) as beside:  # one compiles, the other loads packages
+    return replace(made, environ=made.environ | {"COMPOSE_FILES": compose_files()})
+
+
+def build_images(folder: Path) -> Stack:
+    """A copy of the checkout in `folder`, and all images."""
+    copy_checkout(folder)
+    with ThreadPoolExecutor(2) as beside:  # some compile, others load packages
+        wheels = beside.submit(wheels_into, folder)
+        have_images({"python": PYTHON})
         others = beside.submit(have_images, OTHERS)
+        wheels.result()
+        made = Stack(folder, environment(folder))
         made.make("images")
         others.result()
-    return replace(made, environ=made.environ | {"COMPOSE_FILES": " ".join(compose_files())})
+    return made
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -123,6 +144,7 @@ def environment(folder: Path) -> dict[str, str]:
         "LOSSLINE_MODELS": str(folder / MODELS),
         "LOSSLINE_PORT": str(free_port()),
         "LOSSLINE_WEBSOCKET_PORT": str(free_port()),
+        "LOSSLINE_PROMETHEUS_PORT": str(free_port()),
         # Where a stand-in is the base, a build reaches no package index, or not as this machine does.
         "PIP_OPTIONS": "--no-index" if is_stand_in(PYTHON) else "",
         "KERNELS": "some",
@@ -139,26 +161,20 @@ def copy_checkout(folder: Path) -> None:
 
 
 def write_models(folder: Path, model: Path) -> None:
-    """The file of the checkout, and beside the model that is part of an image one that is mounted."""
-    content = yaml.safe_load((folder / "compose" / "models.yaml").read_text())
-    (baked,) = content["models"]
-    mounted = {"supplier": "Lossline", "model": "CoastWind", "version": "2", "directory": "/model"}
+    """The file of two models of the checkout, of which the second is mounted instead of a part of its image."""
+    content = yaml.safe_load((folder / "compose" / "two-models.yaml").read_text())
+    baked, second = content["models"]
+    mounted = {"supplier": "Lossline", "model": "CoastWind", "directory": "/model", "slots": baked["slots"]}
     mounted |= {"image": "lossline-worker:${LOSSLINE_VERSION}", "volumes": [f"{model}:/model:ro"]}
-    (folder / MODELS).write_text(yaml.safe_dump({"models": [baked, {**baked, **mounted}]}))
+    (folder / MODELS).write_text(yaml.safe_dump({"models": [baked, {**second, **mounted}]}))
 
 
-def compose_files() -> list[str]:
-    """The file of the checkout, what tests add, and what stand-ins need."""
+def compose_files(*, tls: bool = False) -> str:
+    """The files of the checkout, what tests add, and what stand-ins need."""
     here = CHECKOUT / "tests" / "compose"
-    files = [COMPOSE_FILE, str(here / "quick.yaml")]
+    files = [COMPOSE_FILE, *([TLS_FILE] if tls else []), str(here / "quick.yaml")]
     needing = [kind for kind in ("postgres", "s3") if is_stand_in(OTHERS[kind])]
     assert len(needing) != 1, f"{needing} is a stand-in and the other is none; remove one of them"
-    return [*files, str(here / "stand-ins.yaml")] if needing else files
-
-
-def fetch_wheels(folder: Path) -> None:
-    """What compose/wheels/README.md says."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest", "compose/wheels"]
-    command += ["--constraint", "constraints.txt", "setuptools>=77", f".[{EXTRAS}]"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr
+    if needing:
+        files += [str(here / name) for name in ("stand-ins.yaml", *(["tls-stand-ins.yaml"] if tls else []))]
+    return " ".join(files)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.compose.engine import docker, missing
+from tests.compose.engine import docker, not_here
 from tests.compose.runs import eventually
 
 MANAGER, SECOND = "10.212.0.1", "10.212.0.2"
@@ -95,7 +95,7 @@ class Host:
 def second_host(folder: Path) -> Iterator[Host]:
     """A second engine, in the Swarm as a worker; in the end it is killed with all that it has started."""
     if docker("info", "--format", "{{.Swarm.NodeAddr}}").stdout.strip() != MANAGER:
-        missing("a second host needs root, ip and nsenter, and an engine that is in no Swarm")
+        not_here("a second host needs root, ip and nsenter, and an engine that is in no Swarm")
     host = Host(folder)
     names = ("data-root", "exec-root", "pidfile")
     places = [text for name in names for text in (f"--{name}", str(folder / name))]

@@ -12,6 +12,8 @@ from services.worker_controller.errors import BadModelsFile
 from services.worker_controller.models_file import ModelEntry, read_models_file
 from services.worker_controller.placing import generic_resources
 
+COMPOSE = Path(__file__).resolve().parents[2] / "compose"
+
 WHOLE = """
 models:
   - supplier: OasisLMF
@@ -191,3 +193,18 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, says: str
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadModelsFile, match=r"nowhere\.yaml cannot be read"):
         read_models_file(tmp_path / "nowhere.yaml", {})
+
+
+@pytest.mark.parametrize(("file", "versions"), [("models.yaml", ["1"]), ("two-models.yaml", ["1", "2"])])
+def test_the_files_for_containers_can_be_used_with_and_without_tls(file: str, versions: list[str]) -> None:
+    labels = {"lossline.supplier": "Lossline", "lossline.model": "CoastWind", "lossline.version": "1"}
+    environ = {"LOSSLINE_VERSION": "latest", "LOSSLINE_NETWORK": "work", "LOSSLINE_SECRETS": "/secrets"}
+    trust = {"OASIS_CELERY_BROKER_SSL_CA_CERTS": "/run/secrets/authorities", "OASIS_RABBIT_PORT": "5671"}
+
+    models = read_models_file(COMPOSE / file, environ, lambda _image: labels)
+
+    assert [model.version for model in models.values()] == versions
+    for model in models.values():
+        assert trust.items() <= model.variables(trust).items()
+        assert not trust.keys() & model.variables({}).keys()
+        assert "/secrets/authorities:/run/secrets/authorities:ro" in model.volumes
