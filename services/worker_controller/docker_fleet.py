@@ -29,6 +29,7 @@ FLEET, NAME, QUEUE = "lossline.fleet", "lossline.name", "lossline.queue"
 TIMEOUT = 30
 """Seconds that an engine has for an answer."""
 
+_TAIL = 50
 _NEVER_STARTED = 127
 _BY_SIGNAL = 128
 _CONFLICT = 409
@@ -128,7 +129,8 @@ class DockerFleet:
         if not state["ExitCode"]:
             return ""
         try:
-            said: bytes = self._engine.api.logs(row["Id"], stdout=False, stderr=True, tail=1)
+            # The engine counts lines of both streams, and leaves out the other one's afterwards.
+            said: bytes = self._engine.api.logs(row["Id"], stdout=False, stderr=True, tail=_TAIL)
         except APIError:
             return ""
         return said.decode(errors="replace")
