@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found["load_after"] = load()
     if given.out is not None:
         before = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
-        given.out.write_text(json.dumps(before | found, indent=2) + "\n", encoding="utf-8")
+        found = found | before | {part: found[part] for part in given.parts} | {"load_after": found["load_after"]}
+        given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     show(found, Console())
     return 0
 
