@@ -198,7 +198,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("file", "versions"), [("models.yaml", ["1"]), ("two-models.yaml", ["1", "2"])])
 def test_the_files_for_containers_can_be_used_with_and_without_tls(file: str, versions: list[str]) -> None:
     labels = {"lossline.supplier": "Lossline", "lossline.model": "CoastWind", "lossline.version": "1"}
-    environ = {"LOSSLINE_VERSION": "latest", "LOSSLINE_NETWORK": "work", "LOSSLINE_SECRETS": "/secrets"}
+    environ = {"LOSSLINE_VERSION": "latest", "LOSSLINE_NETWORK": "work", "LOSSLINE_SECRET_PREFIX": "/secrets/"}
     trust = {"OASIS_CELERY_BROKER_SSL_CA_CERTS": "/run/secrets/authorities", "OASIS_RABBIT_PORT": "5671"}
 
     models = read_models_file(COMPOSE / file, environ, lambda _image: labels)
@@ -207,4 +207,4 @@ def test_the_files_for_containers_can_be_used_with_and_without_tls(file: str, ve
     for model in models.values():
         assert trust.items() <= model.variables(trust).items()
         assert not trust.keys() & model.variables({}).keys()
-        assert "/secrets/authorities:/run/secrets/authorities:ro" in model.volumes
+        assert model.secret_files["authorities"] == "/secrets/authorities"
