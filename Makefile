@@ -57,11 +57,14 @@ down:
 	$(COMPOSE) down --remove-orphans $(ARGS)
 
 # Images come from LOSSLINE_REGISTRY, or are on the hosts already.
+swarm-up: export ALL_RUN = {split($$1, count, "/")} count[1] != count[2] && !/1\/1 completed/ {exit 1}
 swarm-up:
 	python3 compose/make_secrets.py $(LOSSLINE_SECRETS)
 	docker compose $(addprefix --file ,$(COMPOSE_FILES) $(SWARM_FILES)) config --format json \
 	  | python3 compose/stack.py \
-	  | docker stack deploy --compose-file - $(if $(LOSSLINE_REGISTRY),,--resolve-image never) --detach=false $(ARGS) $(PROJECT)
+	  | docker stack deploy --compose-file - $(if $(LOSSLINE_REGISTRY),,--resolve-image never) $(ARGS) $(PROJECT)
+	@echo "Waiting until everything runs; meanwhile docker stack ps $(PROJECT) says what does not, and why"
+	@until docker stack services --format '{{.Replicas}}' $(PROJECT) | awk "$$ALL_RUN"; do sleep 1; done
 	@echo "Lossline is up: port $(or $(LOSSLINE_PORT),8000) of the hosts that docker service ps $(PROJECT)_api lists"
 
 # Workers are not the stack's. Data stay, in volumes of their hosts.

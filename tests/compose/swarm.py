@@ -26,6 +26,7 @@ _POOL = "10.213.0.0/16"
 """Networks of the Swarm are made of it."""
 _GATE = "docker_gwbridge"
 _START_WITHIN = 60
+_LEAVE_WITHIN = 90
 
 
 @contextmanager
@@ -46,8 +47,14 @@ def swarm_manager() -> Iterator[None]:
         try:
             yield
         finally:
-            docker("swarm", "leave", "--force")
+            eventually(_has_left, "the engine leaves the Swarm", _LEAVE_WITHIN)
             docker("network", "rm", _GATE, check=False)
+
+
+def _has_left() -> bool:
+    """The engine gives up where containers take long to stop, and may be told again."""
+    docker("swarm", "leave", "--force", check=False)
+    return docker("info", "--format", "{{.Swarm.LocalNodeState}}").stdout.strip() == "inactive"
 
 
 @contextmanager
@@ -108,7 +115,7 @@ def second_host(folder: Path) -> Iterator[Host]:
         f"unix://{folder}/docker.sock",
     ]
     with (folder / "log").open("w") as log:
-        subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        engine = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         eventually(lambda: _answers(host), "the second engine answers", _START_WITHIN)
         token = docker("swarm", "join-token", "--quiet", "worker").stdout.strip()
@@ -116,6 +123,8 @@ def second_host(folder: Path) -> Iterator[Host]:
         yield host
     finally:
         _kill_all_of(folder)
+        engine.wait(30)
+        _unmount_all_of(folder)
 
 
 def _answers(host: Host) -> bool:
@@ -130,6 +139,13 @@ def _kill_all_of(folder: Path) -> None:
     for process in everything:
         process.kill()
     psutil.wait_procs(list(everything), 30)
+
+
+def _unmount_all_of(folder: Path) -> None:
+    """What the engine could not unmount any more."""
+    places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted((each for each in places if each.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", place], check=True, timeout=30)
 
 
 def _command(process: psutil.Process) -> Sequence[str]:

@@ -33,7 +33,8 @@ def new_swarm_stack(folder: Path) -> Stack:
         "LOSSLINE_REPLICAS": "1",
         "LOSSLINE_WORKERS": str(WORKERS),
     }
-    docker("node", "update", "--label-add", "lossline.data=yes", "self")
+    manager = docker("info", "--format", "{{.Swarm.NodeID}}").stdout.strip()
+    docker("node", "update", "--label-add", "lossline.data=yes", manager)
     return Stack(folder, environ, Login("admin", "of the tests' own"))
 
 
