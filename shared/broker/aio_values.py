@@ -128,8 +128,12 @@ def error_of(error: BaseException) -> BrokerError:
 
 
 def _tls_of(error: BaseException | None) -> ssl.SSLError | None:
-    """aiormq hides what TLS has said behind an error of its own."""
+    """aiormq hides what TLS has said behind an error of its own. Raised anew, errors may lead back to themselves."""
+    seen: set[int] = set()
     while error is not None and not isinstance(error, ssl.SSLError):
+        if id(error) in seen:
+            return None
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return error
 

@@ -108,3 +108,9 @@ async def test_wrong_credentials_are_denied_at_once_by_the_asyncio_client(
 
 def spoiled(url: str, vhost: str, wrong: str) -> str:
     return url.replace("guest:", "nobody:") if wrong == "user" else url.replace(vhost, "no-such-vhost")
+
+
+def test_errors_that_lead_back_to_themselves_become_one_of_ours_too() -> None:
+    lost, broken = ConnectionResetError("lost"), ConnectionError("broken")
+    lost.__cause__, broken.__cause__ = broken, lost
+    assert isinstance(aio_values.error_of(lost), BrokerUnavailable)
