@@ -76,16 +76,17 @@ class Bench:
         return found
 
     def ended(self, analysis: int) -> bool:
-        """Whether its run has completed. Raises RuntimeError for another end."""
-        status = self.client.get(f"v2/analyses/{analysis}/")["status"]
-        if status.endswith(("ERROR", "CANCELLED")):
-            raise RuntimeError(f"analysis {analysis} has ended as {status}")
-        return bool(status == "RUN_COMPLETED")
+        """Whether its run has completed, its cleaning up too. Raises RuntimeError for another end."""
+        found = self.client.get(f"v2/analyses/{analysis}/")
+        if found["status"].endswith(("ERROR", "CANCELLED")):
+            raise RuntimeError(f"analysis {analysis} has ended as {found['status']}")
+        return bool(found["status"] == "RUN_COMPLETED" and not found["status_count"]["TOTAL_IN_QUEUE"])
 
-    def attempts(self, analysis: int) -> list[int]:
-        """How many attempts each of its sub-tasks took."""
+    def causes(self, analysis: int) -> list[list[str | None]]:
+        """Of each of its sub-tasks, why its attempts ended; None for one that completed."""
         rows = self.client.get(f"v2/analyses/{analysis}/sub_task_list/")
-        return [len(self.client.get(f"v2/analysis-task-statuses/{row['id']}/attempts/")) for row in rows]
+        attempts = (self.client.get(f"v2/analysis-task-statuses/{row['id']}/attempts/") for row in rows)
+        return [[each["cause"] for each in of_one] for of_one in attempts]
 
 
 @dataclass(frozen=True)

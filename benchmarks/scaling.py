@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found["load_after"] = load()
     if given.out is not None:
         before = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
+        if given.add and "changes" in before and "changes" in found:
+            found["changes"] = {key: before["changes"][key] + count for key, count in found["changes"].items()}
         found = found | before | {part: found[part] for part in given.parts} | {"load_after": found["load_after"]}
         given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     show(found, Console())
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rounds", type=int, default=5, help="of the first start")
     parser.add_argument("--changes", type=int, default=100)
+    parser.add_argument("--add", action="store_true", help="changes to those of the file of results; with another seed")
     parser.add_argument("--kills", type=int, default=5, help="of the controller")
     parser.add_argument("--workers", type=int, default=3, help="the most that are wanted at a time")
     parser.add_argument("--chunks", type=int, default=200, help="of each run but those of the first start")

@@ -1,6 +1,7 @@
 """What is measured of a fleet that follows the work: four parts, each a function of a platform that runs."""
 
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -79,9 +80,8 @@ def random_changes(bench: Bench, changes: int, most: int, chunks: int, seed: int
     bench.want(worker_count_fixed=most)
     wait(lambda: bench.ended(analyses[-1]), "the last run is completed")
     there = bench.serving()
-    attempts = [each for analysis in analyses for each in bench.attempts(analysis)]
-    interrupted = sum(each != 1 for each in attempts)
-    return Changes(changes, len(seen | there), len(seen - there), len(analyses), len(attempts), interrupted)
+    causes = [each for analysis in analyses for each in bench.causes(analysis)]
+    return Changes(changes, len(seen | there), len(seen - there), len(analyses), len(causes), _interrupted(causes))
 
 
 def steady_run(scaled: ScaledPlatform, chunks: int, most: int) -> Steady:
@@ -115,10 +115,18 @@ def controller_restarts(scaled: ScaledPlatform, kills: int, workers: int, chunks
             seen |= bench.serving()
             time.sleep(_POLL)
     wait(lambda: bench.ended(analysis), "the run is completed")
-    there, attempts = bench.serving(), bench.attempts(analysis)
+    there, causes = bench.serving(), bench.causes(analysis)
     bench.want(worker_count_min=0)
-    interrupted = sum(each != 1 for each in attempts)
-    return Restarts(kills, workers, len(first - there), len((seen | there) - first), len(attempts), interrupted)
+    lost, doubled = len(first - there), len((seen | there) - first)
+    return Restarts(kills, workers, lost, doubled, len(causes), _interrupted(causes))
+
+
+def _interrupted(causes: Sequence[Sequence[str | None]]) -> int:
+    """How many sub-tasks took more than the one attempt that completed; they are named on standard error."""
+    found = [each for each in causes if list(each) != [None]]
+    for each in found:
+        sys.stderr.write(f"a sub-task was interrupted: {each}\n")
+    return len(found)
 
 
 def _kill(scaled: ScaledPlatform) -> None:
