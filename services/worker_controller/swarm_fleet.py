@@ -20,7 +20,7 @@ from services.worker_controller.errors import FleetError
 from services.worker_controller.fleet import Member
 from services.worker_controller.models_file import ModelEntry
 from services.worker_controller.swarm_service import service_of
-from services.worker_controller.swarm_tasks import KILLED, first_task, member_of, out_of_memory
+from services.worker_controller.swarm_tasks import KILLED, first_task, is_to_end, member_of, out_of_memory
 
 _GRACE = 45.0
 """Seconds from SIGTERM to SIGKILL: more than a worker's drain time."""
@@ -96,7 +96,8 @@ class SwarmFleet:
         for service in services:
             own = tasks[service["ID"]]
             member = member_of(service, own, lost, now)
-            yield service, self._explained(member, first_task(own)) if own and member.ended else member
+            by_itself = own and member.ended is not None and not is_to_end(service)
+            yield service, self._explained(member, first_task(own)) if by_itself else member
 
     def _explained(self, member: Member, task: Mapping[str, Any]) -> Member:
         """With the one reason that a Swarm does not tell. An engine knows it of the containers on its own host."""

@@ -1,7 +1,7 @@
 """A worker as a Swarm tells of it: its service, the service's one task, and the hosts that are lost. Pure.
 
-A service that was told to have no task any more has been stopped, and its task goes without a word; its labels say
-whether that was a kill.
+A service that was told to have no task any more has been stopped; its task goes soon after it has ended, and how it
+ended goes with it. So that is told as what it was told to do: its labels say whether that was a kill.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,12 @@ def member_of(
     """What the fleet says of a service. `lost`: names of the hosts that are lost, by their ids; `now`: a Unix time."""
     labels, born = service["Spec"]["Labels"], _seconds(service["CreatedAt"])
     member = Member(str(labels[NAME]), str(labels[QUEUE]), max(0.0, now - born))
-    if not tasks:
-        return replace(member, ended=_on_request(labels) if _is_to_end(service) else None)
-    task = first_task(tasks)
-    state = task["Status"]["State"]
+    task = first_task(tasks) if tasks else None
+    state = "" if task is None else task["Status"]["State"]
+    if is_to_end(service) and (task is None or state in _ENDED):
+        return replace(member, ended=_on_request(labels))
+    if task is None:
+        return member
     if state in _ENDED:
         return replace(member, ended=how_it_ended(task))
     if (host := lost.get(task.get("NodeID", ""))) is not None:
@@ -70,7 +72,8 @@ def out_of_memory(end: Ended, task: Mapping[str, Any], *, known: bool) -> Ended:
     return end
 
 
-def _is_to_end(service: Mapping[str, Any]) -> bool:
+def is_to_end(service: Mapping[str, Any]) -> bool:
+    """Whether it was told to have no task any more."""
     return bool(service["Spec"]["Mode"]["Replicated"].get("Replicas") == 0)
 
 

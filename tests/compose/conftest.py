@@ -72,7 +72,7 @@ def undisturbed(stack: Stack, side_by_side: tuple[int, int], tmp_path_factory: p
     return fetch_outputs(stack.client, side_by_side[0], tmp_path_factory.mktemp("undisturbed"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def other_host(engine: None, built: Stack) -> Iterator[Host]:
     """A second host in a Swarm of two; it has the image of the example model's workers."""
     image = f"lossline-coastwind:{built.environ['LOSSLINE_VERSION']}"
@@ -85,7 +85,7 @@ def other_host(engine: None, built: Stack) -> Iterator[Host]:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def many_hosts(other_host: Host, built: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """What `make swarm-up` leaves running; afterwards `make swarm-down` leaves nothing but images and data."""
     made = new_swarm_stack(tmp_path_factory.mktemp("hosts"))

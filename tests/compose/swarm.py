@@ -36,8 +36,8 @@ def swarm_manager() -> Iterator[None]:
     A host that falls silent is given up after some seconds, where the Swarm is the tests'.
     """
     state, address = docker("info", "--format", "{{.Swarm.LocalNodeState}} {{.Swarm.NodeAddr}}").stdout.split(" ")
-    if address.strip() == MANAGER:  # of tests that were killed
-        docker("swarm", "leave", "--force")
+    if state == "active" and address.strip() == MANAGER:  # of tests that were killed
+        eventually(_has_left, "the engine leaves the Swarm", _LEAVE_WITHIN)
     elif state == "active":
         yield
         return

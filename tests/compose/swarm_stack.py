@@ -8,6 +8,7 @@ import yaml
 
 from services.embedded.environment import Login
 from tests.compose.engine import CHECKOUT, docker
+from tests.compose.runs import eventually
 from tests.compose.stack import MODELS, Stack, compose_files, copy_checkout, environment
 
 PROJECT = "lossline-swarm-tests"
@@ -47,10 +48,13 @@ def swarm_logs() -> str:
 
 
 def remove_data() -> None:
-    """The volumes that the stack leaves behind."""
-    volumes = docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={PROJECT}").stdout
-    if volumes:
-        docker("volume", "rm", "--force", *volumes.split())
+    """The volumes that the stack leaves behind, once its containers have gone."""
+
+    def gone() -> bool:
+        volumes = docker("volume", "ls", "--quiet", "--filter", f"name={PROJECT}_").stdout.split()
+        return not volumes or docker("volume", "rm", *volumes, check=False).returncode == 0
+
+    eventually(gone, "the volumes can be removed", 60)
 
 
 def _write_models(folder: Path) -> None:

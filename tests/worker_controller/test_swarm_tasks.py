@@ -56,6 +56,8 @@ def test_what_was_told_to_have_no_task_has_ended_when_it_has_none() -> None:
     assert member_of(service(0), [task("running")], {}, NOW).ended is None
     stopped = member_of(service(0), [], {}, NOW).ended
     killed = member_of(service(0, **{KILLED: "yes"}), [], {}, NOW).ended
+    # One that never had a host is shown for a moment, without an exit status
+    assert member_of(service(0, **{KILLED: "yes"}), [task("shutdown")], {}, NOW).ended == killed
     assert stopped is not None
     assert killed is not None
     assert (stopped.in_order, killed.in_order, killed.signal) == (True, False, 9)
