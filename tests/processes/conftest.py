@@ -1,6 +1,7 @@
 """Real processes: a fork server per test, entries of this folder, and a look at what is left."""
 
 import asyncio
+import gc
 import json
 import os
 import time
@@ -53,6 +54,7 @@ def make_spec(base: Path, environ: dict[str, str]) -> MakeSpec:
 @pytest.fixture
 async def server(base: Path, environ: dict[str, str], eventually: Eventually) -> AsyncIterator[ForkServer]:
     """A running fork server; afterwards neither processes nor descriptors may be left."""
+    gc.collect()  # what other tests have left open would be closed in between
     before = len(proc.open_descriptors())
     async with ForkServer((ENTRIES,), base_directory=base, environ=environ) as running:
         await running.ready()

@@ -15,7 +15,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from services.model_worker.file_lock import locked
 log = logging.getLogger(__name__)
 
 _LOCKS = "*/*/*/*.lock"
+_PAUSE = 0.05
 _PROGRAMS = (b"#!", b"\x7fELF")
 """How files begin that may be executed: an object store keeps no such rights."""
 
@@ -50,7 +51,13 @@ class HostTrees:
                     os.utime(lock)
                     yield tree
                     return
-            with locked(lock):
+            with ExitStack() as alone:
+                try:
+                    alone.enter_context(locked(lock, wait=False))
+                except BlockingIOError:
+                    # Somebody makes it, and the next look waits for that; or uses it already, and would not let go.
+                    time.sleep(_PAUSE)
+                    continue
                 if not tree.is_dir():
                     _make(tree, make)
 

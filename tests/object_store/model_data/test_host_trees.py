@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from services.model_worker.file_lock import locked
 from services.model_worker.model_data.host_trees import HostTrees
 
 MODEL = "S/M/1"
@@ -46,6 +49,28 @@ def test_trees_of_other_models_are_not_superseded(trees: HostTrees) -> None:
         pass
     with trees.held(MODEL, "b", make) as tree:
         assert trees.sweep(60, superseded_by=tree) == 0
+
+
+def test_a_worker_that_came_too_late_to_make_a_tree_does_not_wait_for_its_users(
+    trees: HostTrees, tmp_path: Path
+) -> None:
+    # Given a lock that another one shares, and no tree yet
+    lock, asked = tmp_path / MODEL / "a.lock", threading.Event()
+    lock.parent.mkdir(parents=True)
+
+    def enter() -> Path:
+        asked.set()
+        with trees.held(MODEL, "a", make) as tree:
+            return tree
+
+    with ThreadPoolExecutor(1) as pool, locked(lock, shared=True):
+        late = pool.submit(enter)
+        assert asked.wait(20)
+        time.sleep(0.2)  # the other one comes to the lock
+        # When the tree is there, and still in use
+        (tmp_path / MODEL / "a").mkdir()
+        # Then the late one has it
+        assert late.result(20) == tmp_path / MODEL / "a"
 
 
 def test_a_tree_whose_making_failed_is_not_there_and_is_made_again(trees: HostTrees, tmp_path: Path) -> None:
