@@ -9,21 +9,13 @@ from typing import Any
 import requests
 
 from services.embedded.environment import Login
-from services.embedded.errors import EmbeddedError
-from services.embedded.provider_login import ClientCredentials
+from services.embedded.errors import ApiRefused, EmbeddedError
+from services.embedded.token_login import TokenLogin
 from shared.tls import usual_authorities
 
 _TYPES = {".csv": "text/csv", ".parquet": "application/octet-stream", ".pq": "application/octet-stream"}
 _TYPES |= {".gz": "application/gzip", ".zip": "application/zip", ".bz2": "application/x-bzip2"}
 _TIMEOUT = 60
-
-
-class ApiRefused(EmbeddedError):
-    """The API refused a request."""
-
-    def __init__(self, method: str, path: str, status: int, body: str) -> None:
-        super().__init__(f"The API refused {method} {path} (status {status}): {body[:2000]}")
-        self.status = status
 
 
 class ApiClient:
@@ -37,9 +29,7 @@ class ApiClient:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.verify = authorities or usual_authorities()
-        self._session.auth = (
-            ClientCredentials(self._url, login) if login.by_provider else (login.username, login.password)
-        )
+        self._session.auth = TokenLogin(self._url, login, self._session.verify)
 
     def get(self, path: str, **params: str) -> Any:
         """JSON of a resource."""

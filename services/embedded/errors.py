@@ -80,3 +80,11 @@ class StartFailed(EmbeddedError):
 
 class ServiceFailed(StartFailed):
     """A service process died, or did not answer in time, while it was started."""
+
+
+class ApiRefused(EmbeddedError):
+    """The API refused a request."""
+
+    def __init__(self, method: str, path: str, status: int, body: str) -> None:
+        super().__init__(f"The API refused {method} {path} (status {status}): {body[:2000]}")
+        self.status = status
