@@ -40,7 +40,13 @@ class TokenLogin(AuthBase):
             self._log_in()
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
+        request.register_hook("response", self._heard)  # type: ignore[no-untyped-call]
         return request
+
+    def _heard(self, response: requests.Response, *_: object, **__: object) -> None:
+        """A refused token has been revoked, or its key is no more: the next request has a new one."""
+        if response.status_code == 401:
+            self._good_until = -math.inf
 
     def _log_in(self) -> None:
         with requests.Session() as session:

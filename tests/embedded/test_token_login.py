@@ -21,6 +21,7 @@ class Api:
     status: int = 200
     url: str = ""
     logins: list[dict[str, str]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def api() -> Iterator[Api]:
             self._answer(told.status, {"access_token": f"token-{len(told.logins)}", "expires_in": 10})
 
         def do_GET(self) -> None:
-            self._answer(200, {"shown": self.headers.get("Authorization")})
+            shown = self.headers.get("Authorization")
+            self._answer(401 if shown in told.refused else 200, {"shown": shown})
 
         def _answer(self, status: int, body: dict[str, object]) -> None:
             content = json.dumps(body).encode()
@@ -66,6 +68,14 @@ def test_one_login_serves_many_requests_until_its_token_is_about_to_end(api: Api
     now += 9.5
     assert shown(api, login) == "Bearer token-2"
     assert api.logins == [{"username": "me", "password": "hush"}] * 2
+
+
+def test_after_a_token_was_refused_the_next_request_has_a_new_one(api: Api) -> None:
+    login = TokenLogin(api.url, Login(), verify=True)
+    assert shown(api, login) == "Bearer token-1"
+    api.refused.add("Bearer token-1")
+    assert requests.get(api.url, auth=login, timeout=10).status_code == 401
+    assert shown(api, login) == "Bearer token-2"
 
 
 def test_a_client_of_a_provider_shows_its_secret(api: Api) -> None:

@@ -27,9 +27,9 @@ def engine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def swarm(engine: None) -> Iterator[None]:
-    """The same engine as the manager of a Swarm."""
+    """The same engine as the manager of a Swarm; not longer than needed, for other tests make a Swarm of two hosts."""
     with swarm_manager():
         yield
 
