@@ -20,6 +20,8 @@ from services.embedded.ports import free_port
 from shared.core.plan import RunMode
 
 _LOOK_EVERY = 0.05
+_LOOK_SHARE = 0.01
+"""Seconds, and of the time that has passed: looks cost the API what the run could use."""
 _WITHIN = 1800.0
 _WRONG = frozenset({"INPUTS_GENERATION_ERROR", "INPUTS_GENERATION_NO_KEYS", "RUN_ERROR", "RUN_CANCELLED"})
 
@@ -100,7 +102,7 @@ class WholePlatform:
         while status != end:
             if status in _WRONG or time.monotonic() - began > _WITHIN:
                 raise RunFailed(f"{self.case.name}: {action} of analysis {analysis} is {status}")
-            time.sleep(_LOOK_EVERY)
+            time.sleep(max(_LOOK_EVERY, _LOOK_SHARE * (time.monotonic() - began)))
             status = self.client.get(f"v2/analyses/{analysis}/")["status"]
         return time.monotonic() - began
 
