@@ -8,7 +8,7 @@ import pytest
 from oasislmf.computation.run.generate_losses import GenerateOasisLosses
 
 from services.model_worker.step_contract import InputFile, ModelPlace, StepContext
-from services.model_worker.steps import params
+from services.model_worker.steps import loss_params, params
 from services.model_worker.steps.errors import MissingFileError
 
 CONFIG = {
@@ -148,3 +148,14 @@ def test_the_exact_parameters_are_logged_when_debugging(
     params.show(replace(quiet, debug=True), {"gulmc": True})
 
     assert json.loads(caplog.messages[0].partition(": ")[2]) == {"gulmc": True}
+
+
+@pytest.mark.parametrize(("chosen", "seconds"), [({}, 60), ({"resource_monitor_interval": 5}, 5)])
+def test_oasislmf_looks_at_its_programs_once_a_minute_unless_the_model_says_otherwise(
+    worker: Callable[..., ModelPlace], tmp_path: Path, chosen: dict[str, float], seconds: float
+) -> None:
+    place = worker("a", **chosen)
+
+    kernel = loss_params.of_kernel(context(place, tmp_path / "attempt"), resolve(place))
+
+    assert kernel["resource_monitor_interval"] == seconds

@@ -14,6 +14,12 @@ from . import params, settings, workspace
 COMPUTATION = GenerateOasisLosses
 STATUS_URL = "OASIS_ANALYSIS_STATUS_URL"
 
+MONITOR_INTERVAL = "resource_monitor_interval"
+CHOSEN_BY_NOBODY = 1.0
+"""Seconds: oasislmf's default."""
+NOW_AND_THEN = 60.0
+"""Seconds: ours."""
+
 
 def run(context: StepContext) -> StepResult:
     """Leaves `params`. Raises MissingSamplesError or MissingFileError when the settings cannot be run."""
@@ -43,12 +49,26 @@ def load(context: StepContext) -> params.Params:
     settings_path = settings.place_for_losses(context, context.directory / "files")
     loaded = params.load(context, COMPUTATION, run_paths(context, settings_path))
     settings.fill_samples(settings_path, loaded.get("model_settings_json"))
-    return loaded | of_kernel(context)
+    return loaded | of_kernel(context, loaded)
 
 
-def of_kernel(context: StepContext) -> params.Params:
-    """How every kernel runs here: its FIFOs in the run directory, the model's data linked."""
-    return {"kernel_fifo_relative": True, "copy_model_data": False, "verbose": context.debug}
+def of_kernel(context: StepContext, resolved: params.Params) -> params.Params:
+    """How every kernel runs here: its FIFOs in the run directory, the model's data linked, looked at now and then."""
+    return {
+        "kernel_fifo_relative": True,
+        "copy_model_data": False,
+        "verbose": context.debug,
+        MONITOR_INTERVAL: monitor_interval(resolved.get(MONITOR_INTERVAL)),
+    }
+
+
+def monitor_interval(chosen: float | None) -> float:
+    """Seconds between two looks of oasislmf at the processor and memory use of its programs.
+
+    oasislmf looks every second where nobody has chosen, at all programs of the machine, once for each chunk: with two
+    chunks on two cores that took a tenth of all processor time. The worker itself measures what attempts use.
+    """
+    return NOW_AND_THEN if chosen is None or float(chosen) == CHOSEN_BY_NOBODY else float(chosen)
 
 
 def ping_params(context: StepContext) -> dict[str, str]:

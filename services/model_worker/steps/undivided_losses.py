@@ -32,7 +32,7 @@ def _params(context: StepContext) -> params.Params:
     path = settings.place_for_losses(context, context.directory / "files")
     resolved = params.resolve(context.model, loss_params.COMPUTATION, loss_params.run_paths(context, path))
     settings.fill_samples(path, resolved.get("model_settings_json"))
-    resolved |= loss_params.of_kernel(context)
+    resolved |= loss_params.of_kernel(context, resolved)
     params.show(context, resolved)
     return resolved
 
