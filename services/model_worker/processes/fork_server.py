@@ -29,6 +29,7 @@ from services.model_worker.processes.contract import (
     encode_message,
 )
 from services.model_worker.processes.guardian import Descriptors, guard
+from services.model_worker.processes.huge_pages import gather_memory
 from services.model_worker.warm.leftovers import low_descriptors_taken
 
 _DESCRIPTORS = 4
@@ -85,6 +86,7 @@ def _preload(modules: Sequence[str]) -> Ready | Failed:
     gc.collect()
     gc.freeze()
     gc.disable()
+    gather_memory()
     return Ready(pid=os.getpid(), seconds=time.monotonic() - began)
 
 
