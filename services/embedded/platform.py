@@ -92,12 +92,14 @@ class Platform:
         self.layout.create()
         for port in (self.port, self.websocket_port):
             check_port_free(HOST, port)
-        database = self._database(entered)
-        self.said("starting RabbitMQ")
-        broker = entered.enter_context(PrivateBroker(self.layout.rabbitmq, self.layout.logs / "rabbitmq.log"))
+        # The broker takes seconds, in which the database starts and is brought up to date.
+        broker = PrivateBroker(self.layout.rabbitmq, self.layout.logs / "rabbitmq.log", waits=False)
+        entered.enter_context(broker)
+        surroundings = self._surroundings(self._database(entered), broker.url)
         self.said("bringing the database up to date")
-        surroundings = self._surroundings(database, broker.url)
         upgrade_database(surroundings.database)
+        self.said("waiting for RabbitMQ")
+        broker.wait_ready()
         of_others = surroundings.with_database() | {"OASIS_WEBSOCKET_PORT": str(self.websocket_port)}
         entered.enter_context(announced(self.layout, self.url, of_others))
         reporter = entered.enter_context(DeathReporter(broker.url))

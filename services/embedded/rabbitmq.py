@@ -49,7 +49,7 @@ class PrivateBroker:
 
     Its data stay in `folder` between starts. Enter and restart it in a thread that lives as long as the broker
     (the main one): the kernel ends the broker with that thread. `ready_within` is in seconds, `extra_config`
-    lines of rabbitmq.conf.
+    lines of rabbitmq.conf. With `waits` false whoever enters it calls `wait_ready` before the first use.
 
     Raises RabbitMQMissing, FolderInUse, PortTaken, StartFailed (with the last lines of the log).
     """
@@ -63,6 +63,7 @@ class PrivateBroker:
         image: str = DEFAULT_IMAGE,
         extra_config: str = "",
         ready_within: float = 90,
+        waits: bool = True,
     ) -> None:
         self._folder = folder.absolute()
         self._log_file = log_file.absolute()
@@ -70,6 +71,8 @@ class PrivateBroker:
         self._image = image
         self._extra_config = extra_config
         self._ready_within = ready_within
+        self._waits = waits
+        self._began = 0.0
         self._resources = ExitStack()
         self._lock_descriptor = -1
         self._identity: Identity | None = None
@@ -82,7 +85,9 @@ class PrivateBroker:
             self._choose_port()
             self._node = self._make_node(self._identity)
             entered.callback(self._node.stop)
-            self._start(self._node)
+            self._launch(self._node)
+            if self._waits:
+                self.wait_ready()
             self._resources = entered.pop_all()
         return self
 
@@ -122,7 +127,15 @@ class PrivateBroker:
         """Stop the broker in order if it runs, and start it on the same port and data."""
         node = self._running()
         node.stop()
-        self._start(node)
+        self._launch(node)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Until a client can log in. Raises StartFailed."""
+        reason = self._wait(self._running(), self._began + self._ready_within)
+        if reason is not None:
+            raise StartFailed("RabbitMQ", reason, self._log_file, boot_story(log_tail(self._log_file, 80)))
+        log.info("broker is ready", extra={"port": self._port, "seconds": round(time.monotonic() - self._began, 2)})
 
     def _running(self) -> Node:
         if self._node is None:
@@ -141,14 +154,10 @@ class PrivateBroker:
             return ContainerNode(self._image, self._folder, self._log_file, self._port, identity, self._extra_config)
         raise RabbitMQMissing
 
-    def _start(self, node: Node) -> None:
-        began = time.monotonic()
+    def _launch(self, node: Node) -> None:
+        self._began = time.monotonic()
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         node.start([self._lock_descriptor])
-        reason = self._wait(node, began + self._ready_within)
-        if reason is not None:
-            raise StartFailed("RabbitMQ", reason, self._log_file, boot_story(log_tail(self._log_file, 80)))
-        log.info("broker is ready", extra={"port": self._port, "seconds": round(time.monotonic() - began, 2)})
 
     def _wait(self, node: Node, deadline: float) -> str | None:
         """None when the broker is ready, else why it is not."""
