@@ -190,7 +190,7 @@ async def test_an_exclusive_queue_survives_a_reset_connection(
             taker = blocking.consume(queue_name, prefetch=1)
             assert taker.wait_consuming(10)
             proxy.drop_connections()
-            wait_until(lambda: not taker.is_consuming, what="the loss")
+            wait_until(lambda: proxy.accepted == 2, what="a new connection")
             assert taker.wait_consuming(20)
             blocking.publish([note(queue_name, b"again")])
             assert [d.body for d in taker.take(1, 10)] == [b"again"]
@@ -200,7 +200,7 @@ async def test_an_exclusive_queue_survives_a_reset_connection(
         consumer = await broker.consume(queue_name, prefetch=1)
         await asyncio.wait_for(consumer.wait_consuming(), 10)
         proxy.drop_connections()
-        await until(lambda: not consumer.is_consuming, what="the loss")
+        await until(lambda: proxy.accepted == 2, what="a new connection")
         await asyncio.wait_for(consumer.wait_consuming(), 20)
         await broker.publish(note(queue_name, b"again"))
         assert (await asyncio.wait_for(consumer.get(), 10)).body == b"again"

@@ -34,6 +34,8 @@ class TcpProxy:
         self._closing = threading.Event()
         self._refusing = False
         self._delay = 0.0
+        self.accepted = 0
+        """How many connections there have been."""
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -113,6 +115,7 @@ class TcpProxy:
             server.settimeout(None)
             with self._lock:
                 self._sockets += [client, server]
+                self.accepted += 1
             self._spawn(self._pump, client, server)
             self._spawn(self._pump, server, client)
 

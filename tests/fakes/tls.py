@@ -76,7 +76,8 @@ async def _serve(
     await over.wait()
     server.close()
     for writer in writers:
-        writer.transport.abort()  # a polite end would wait for the other one's
+        with suppress(AttributeError):  # Debian 12's Python stumbles over the end of a TLS connection that is lost
+            writer.transport.abort()  # a polite end would wait for the other one's
     await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
 
 

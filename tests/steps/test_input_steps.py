@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,9 +68,8 @@ def archived(file: InputFile) -> set[str]:
 
 
 def located(file: InputFile, tmp_path: Path) -> pd.DataFrame:
-    with tarfile.open(file.path) as tar:
-        tar.extract("location.parquet", tmp_path, filter="data")
-    return pd.read_parquet(tmp_path / "location.parquet")
+    shutil.unpack_archive(file.path, tmp_path / "inputs", "gztar")
+    return pd.read_parquet(tmp_path / "inputs" / "location.parquet")
 
 
 def test_the_inputs_archive_has_what_readers_of_the_platform_look_for(start_run) -> None:

@@ -4,6 +4,7 @@ That chunks give the bytes of the undivided command is tested through the whole 
 """
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -16,8 +17,7 @@ pytestmark = [pytest.mark.endtoend, pytest.mark.timeout(1200)]
 
 
 def extracted(file: InputFile, target: Path) -> Path:
-    with tarfile.open(file.path) as tar:
-        tar.extractall(target, filter="data")
+    shutil.unpack_archive(file.path, target, "gztar")
     return target
 
 
