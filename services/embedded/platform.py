@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 DATABASE = "lossline"
 HOST = "127.0.0.1"
 INTERNAL_WORKER = "internal-worker"
+_STOP_ORDER = ("workers", "api", "controller")
+"""Groups of services. What hands out and records comes last, together."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +94,25 @@ class Platform:
         self.layout.create()
         for port in (self.port, self.websocket_port):
             check_port_free(HOST, port)
-        # The broker takes seconds, in which the database starts and is brought up to date.
+        # The broker takes seconds, in which the database is made ready and workers load what they need.
         broker = PrivateBroker(self.layout.rabbitmq, self.layout.logs / "rabbitmq.log", waits=False)
         entered.enter_context(broker)
         surroundings = self._surroundings(self._database(entered), broker.url)
         self.said("bringing the database up to date")
         upgrade_database(surroundings.database)
-        self.said("waiting for RabbitMQ")
-        broker.wait_ready()
         of_others = surroundings.with_database() | {"OASIS_WEBSOCKET_PORT": str(self.websocket_port)}
         entered.enter_context(announced(self.layout, self.url, of_others))
-        reporter = entered.enter_context(DeathReporter(broker.url))
-        self.said("starting the services and the workers")
-        tree = entered.enter_context(ProcessTree(stop_order=("workers", "api"), on_death=self._on_death(reporter)))
+        reporter = DeathReporter(broker.url)
+        tree = entered.enter_context(ProcessTree(stop_order=_STOP_ORDER, on_death=self._on_death(reporter)))
         fixed = () if self.scale else self.fleets
         workers = [worker for fleet in fixed for worker in self._workers(surroundings, fleet)]
-        tree.start(*self._services(surroundings), self._internal_worker(surroundings), *workers)
+        tree.begin(*workers)  # they load for seconds, and wait for the broker themselves
+        self.said("waiting for RabbitMQ")
+        broker.wait_ready()
+        entered.enter_context(reporter)
+        self.said("starting the services and the workers")
+        tree.start(*self._services(surroundings), self._internal_worker(surroundings))
+        tree.wait_ready(*workers)
         if self.scale:
             tree.start(self._worker_controller(surroundings))
 
@@ -137,7 +142,9 @@ class Platform:
             "worker-monitor": ("services.worker_monitor", "OASIS_WORKER_MONITOR_HEALTH_PORT"),
         }
         services = [
-            self._service(name, module, surroundings.with_database() | {variable: str(port)}, ready_at(port))
+            self._service(
+                name, module, surroundings.with_database() | {variable: str(port)}, ready_at(port), "controller"
+            )
             for name, (module, variable) in with_health.items()
             for port in (free_port(),)
         ]
@@ -150,7 +157,7 @@ class Platform:
             ("websocket", "services.api.websocket", self.websocket_port, surroundings.of_websocket),
         )
         return [
-            self._service(name, module, of(HOST, port), http_ready(f"http://{HOST}:{port}/healthcheck/"), group="api")
+            self._service(name, module, of(HOST, port), http_ready(f"http://{HOST}:{port}/healthcheck/"), "api")
             for name, module, port, of in parts
         ]
 
@@ -171,7 +178,7 @@ class Platform:
         port = free_port()
         environ = {**environ, "OASIS_WORKER_HEALTH_PORT": str(port)}
         module, ready = "services.model_worker", ready_at(port)
-        return self._service(name, module, environ, ready, group="workers", grace=45, within=180)
+        return self._service(name, module, environ, ready, "workers", grace=45, within=180)
 
     def _worker_controller(self, surroundings: Surroundings) -> Service:
         cache = {"NUMBA_CACHE_DIR": str(self.kernel_cache)}
@@ -184,7 +191,7 @@ class Platform:
         environ = controller_environment(self.layout, surroundings, models, api, self.websocket_port)
         environ["OASIS_WORKER_CONTROLLER_HEALTH_PORT"] = str(port)
         module = "services.worker_controller"
-        return self._service("worker-controller", module, environ, ready_at(port), group="workers", grace=60)
+        return self._service("worker-controller", module, environ, ready_at(port), "workers", grace=60)
 
     def _service(
         self,
@@ -192,8 +199,8 @@ class Platform:
         module: str,
         environ: dict[str, str],
         ready: Callable[[], bool],
+        group: str,
         *,
-        group: str = "",
         grace: float = 15,
         within: float = 60,
     ) -> Service:

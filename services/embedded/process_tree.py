@@ -59,8 +59,16 @@ class ProcessTree:
         Raises ServiceFailed, with the last lines of its log, for one that dies or is not ready in time. Called again
         for services that need these ones; the caller leaves the tree's context on an error, which stops them all.
         """
+        self.begin(*services)
+        self.wait_ready(*services)
+
+    def begin(self, *services: Service) -> None:
+        """Start services without waiting for them; `wait_ready` is to follow."""
         for service in services:
             self._start_one(service)
+
+    def wait_ready(self, *services: Service) -> None:
+        """Wait until each of those that have begun is ready; raises as `start` does."""
         began = time.monotonic()
         for service in services:
             self._wait_ready(service, began)
