@@ -19,7 +19,7 @@ from services.model_worker.processes.step_codec import encode_context, read_repo
 from services.model_worker.step_contract import InputFile, StepContext
 from services.model_worker.warm.clients import install_clients
 from services.model_worker.warm.environment import CLIENTS_VARIABLE, LOAD
-from services.model_worker.warm.programs import installed_names
+from services.model_worker.warm.programs import installed_names, scripts_directory
 
 _STEPS = ("services.model_worker.steps.registry", "services.model_worker.processes.step_runner", __name__)
 
@@ -103,7 +103,7 @@ async def worker(folder: Path, *, warm: bool, slots: int) -> AsyncIterator[Worke
     folder.mkdir()
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     if warm:
-        environ[CLIENTS_VARIABLE] = str(install_clients(folder / "programs", installed_names()))
+        environ[CLIENTS_VARIABLE] = str(install_clients(folder / "programs", installed_names(), scripts_directory()))
     preload = (LOAD, *_STEPS) if warm else _STEPS
     async with ForkServer(preload, base_directory=folder, environ=environ) as forks:
         await forks.ready()

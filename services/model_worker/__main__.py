@@ -22,7 +22,7 @@ from services.model_worker.settings import Settings
 from services.model_worker.supervisor import Supervisor
 from services.model_worker.warm.clients import install_clients
 from services.model_worker.warm.environment import CLIENTS_VARIABLE, LOAD
-from services.model_worker.warm.programs import installed_names
+from services.model_worker.warm.programs import installed_names, scripts_directory
 from shared import names
 from shared.broker.aio_client import AsyncBroker
 from shared.broker.errors import BrokerError
@@ -110,7 +110,7 @@ def with_warm_programs(settings: Settings, directory: Path) -> Settings:
     """The settings with the clients of warm programs, made below `directory`, unless that is turned off."""
     if not settings.warm_programs or REGISTRY_VARIABLE in settings.step_environ:
         return settings
-    clients = install_clients(directory / "programs", installed_names())
+    clients = install_clients(directory / "programs", installed_names(), scripts_directory())
     return replace(settings, step_environ={**settings.step_environ, CLIENTS_VARIABLE: str(clients)})
 
 

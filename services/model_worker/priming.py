@@ -33,7 +33,7 @@ def main() -> int:
 
 async def prime(model: Path, folder: Path, environ: Mapping[str, str]) -> int:
     """Run the sample in an empty `folder`, by warm programs; the exit status of the run."""
-    clients = install_clients(folder / "programs", installed_names())
+    clients = install_clients(folder / "programs", installed_names(), scripts_directory())
     variables = {**environ, CLIENTS_VARIABLE: str(clients)}
     async with ForkServer((LOAD, _OURS), base_directory=folder, environ=variables) as forks:
         directory = folder / "attempt"

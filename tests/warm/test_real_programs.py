@@ -28,7 +28,7 @@ async def oasis(tmp_path_factory: pytest.TempPathFactory, place_type: type) -> A
         "PATH": f"{scripts_directory()}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parents[1]}",
         "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(base / "numba")),
-        CLIENTS_VARIABLE: str(install_clients(base / "programs", installed_names())),
+        CLIENTS_VARIABLE: str(install_clients(base / "programs", installed_names(), scripts_directory())),
     }
     async with ForkServer(("tiny_entries", LOAD), base_directory=base, environ=environ) as server:
         yield place_type(base, environ, server, count())
