@@ -74,3 +74,24 @@ def test_the_supervisor_s_side_imports_neither_model_code_nor_a_database():
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_reads_and_writes_contexts_is_compiled_before_the_fork_server_forks():
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from services.model_worker.processes.step_codec import *\n"
+        "from services.model_worker.step_contract import InputFile, ModelPlace, StepContext\n"
+        "here = Path('/here')\n"
+        "place, file = ModelPlace('s', 'm', '1', here, here, here), InputFile(here, 'a.csv')\n"
+        "files = {'files': {'a': file}, 'chunk_files': ({'a': file},), 'data_files': (file,)}\n"
+        "context = StepContext('step', 'step-1', 1, 'run', here, place, chunk=1, chunks=2, trees=here, **files)\n"
+        "report = StepReport('failed', {'a': here}, StepFailure('Error', 'why', 'where'))\n"
+        "sys.addaudithook(lambda event, _: sys.exit('compiled') if event == 'compile' else None)\n"
+        "assert decode_context(encode_context(context)) == context\n"
+        "assert decode_report(encode_report(report)) == report\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -100,12 +100,17 @@ _CONVERTER = _converter()
 
 
 def _warm_up() -> None:
-    """cattrs makes its functions at first use: make it now, before the fork server forks, not anew in every child."""
+    """cattrs makes its functions at first use: make it now, before the fork server forks, not anew in every child.
+
+    Twice, because what it makes for one class may make it forget what it has made for another.
+    """
     nowhere = Path("/")
     place = ModelPlace("", "", "", nowhere, nowhere, None)
     context = StepContext("", "", 0, "", nowhere, place, files={"": InputFile(nowhere, "")})
-    decode_context(encode_context(context))
-    decode_report(encode_report(StepReport("failed", {"": nowhere}, StepFailure("", "", ""))))
+    report = StepReport("failed", {"": nowhere}, StepFailure("", "", ""))
+    for _ in range(2):
+        decode_context(encode_context(context))
+        decode_report(encode_report(report))
 
 
 _warm_up()
