@@ -38,7 +38,7 @@ from services.model_worker.warm.environment import CLIENTS_VARIABLE
 from services.model_worker.watch import MemoryRule, Verdict, watch
 from services.model_worker.watchdog import WatchdogRule
 from shared.core.inputs import FileRef
-from shared.core.plan import Phase, storage_prefix
+from shared.core.plan import Phase, SlotWeight, storage_prefix
 from shared.core.retries import Cause
 from shared.messages.catalogue import AttemptFinished, Grant
 from shared.object_store import ObjectNotFound, ObjectStore, ObjectStoreError
@@ -123,7 +123,9 @@ class Attempt:
         """Execute when `turn` returns, `leave` the slot where nothing is left but a long upload, and report."""
         try:
             self._directory.mkdir(parents=True)
-            await self._unless_stopped(turn())
+            if self.grant.weight == SlotWeight.ALL:
+                await self._unless_stopped(turn())
+            self._raise_if_stopped()
             await self._execute(leave)
         except Stopped:
             self._failed(self._stop_cause or Cause.CANCELLED, self._stop_message)
@@ -135,12 +137,15 @@ class Attempt:
         return self._report(await self._log.finish())
 
     async def tidy_up(self) -> None:
-        """Remove the attempt's directory; called once its report is on the way."""
+        """Remove the attempt's directories; called once its report is on the way."""
         if not self._workshop.settings.keep_local_data:
-            for directory in (self._directory, self._temporary):
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-                with suppress(OSError):  # other attempts are in it
-                    directory.parent.rmdir()
+            await asyncio.to_thread(self._remove_directories)
+
+    def _remove_directories(self) -> None:
+        for directory in (self._directory, self._temporary):
+            shutil.rmtree(directory, ignore_errors=True)
+            with suppress(OSError):  # other attempts are in it
+                directory.parent.rmdir()
 
     async def _execute(self, leave: Callable[[], Awaitable[None]]) -> None:
         if self.grant.step in CLEANUP_STEPS:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from services.model_worker.cgroup import machine_oom_kills, own_group
 from services.model_worker.processes import ChildEnd
@@ -28,8 +29,9 @@ class KillCount:
     of_group: bool
 
 
+@cache
 def kill_count() -> KillCount:
-    """The best count that there is here."""
+    """The best count that there is here. Looked for once: nobody moves a worker."""
     group = own_group()
     if group is not None and group.oom_kills() is not None:
         return KillCount(group.oom_kills, of_group=True)

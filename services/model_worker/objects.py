@@ -4,12 +4,11 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.model_worker.step_contract import InputFile
 from shared.core.inputs import FileRef
 from shared.object_store import ObjectStore
 
@@ -27,14 +26,10 @@ class ObjectCache:
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def link(self, reference: FileRef, folder: Path) -> InputFile:
-        """A link to the object in the attempt's folder. Raises the store's errors."""
-        cached = self._path(reference.key)
-        await self._fetch(reference.key, cached)
-        target = folder / hashlib.sha256(reference.key.encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        target.hardlink_to(cached)
-        return InputFile(target, reference.filename)
+    async def link(self, wanted: Mapping[Path, FileRef]) -> None:
+        """Link each object to its path, in a folder that is there. Raises the store's errors."""
+        missing = [(path, each.key) for path, each in wanted.items() if not self._link(each.key, path)]
+        await all_of(self._fetch(key, path) for path, key in missing)
 
     def forget_older_than(self, seconds: float) -> None:
         """Remove what nobody has linked for so long. Attempts that have links keep their files."""
@@ -48,16 +43,24 @@ class ObjectCache:
         name = hashlib.sha256(key.encode()).hexdigest()
         return self._directory / name[:2] / name
 
+    def _link(self, key: str, path: Path) -> bool:
+        """Whether the object was there to be linked."""
+        cached = self._path(key)
+        try:
+            os.utime(cached)
+        except FileNotFoundError:
+            return False
+        path.hardlink_to(cached)
+        return True
+
     async def _fetch(self, key: str, path: Path) -> None:
         """One fetch for all that want the object at the same time."""
-        if path.exists():
-            os.utime(path)
-            return
         fetching = self._fetching.get(key)
         if fetching is None:
-            fetching = self._fetching[key] = asyncio.create_task(self._get(key, path))
+            fetching = self._fetching[key] = asyncio.create_task(self._get(key, self._path(key)))
             fetching.add_done_callback(lambda _: self._fetching.pop(key, None))
         await asyncio.shield(fetching)
+        path.hardlink_to(self._path(key))
 
     async def _get(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

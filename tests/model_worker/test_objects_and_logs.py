@@ -70,19 +70,20 @@ class TestCache:
         self, store: WatchedStore, stored: FileRef, tmp_path: Path
     ) -> None:
         cache = ObjectCache(store, tmp_path / "objects")
-        links = await all_of(cache.link(stored, tmp_path / f"attempt-{n}") for n in range(20))
+        links = [tmp_path / f"link-{n}" for n in range(20)]
+        await all_of(cache.link(dict.fromkeys(two, stored)) for two in zip(links[::2], links[1::2], strict=True))
         assert store.fetched == [stored.key]
-        assert {link.path.stat().st_ino for link in links} == {links[0].path.stat().st_ino}
-        assert {link.filename for link in links} == {"my locations.csv"}
-        assert links[0].path.read_text() == "loc_id,tiv\n"
+        assert {link.stat().st_ino for link in links} == {links[0].stat().st_ino}
+        assert links[0].read_text() == "loc_id,tiv\n"
 
     async def test_a_later_attempt_links_what_an_earlier_one_fetched(
         self, store: WatchedStore, stored: FileRef, tmp_path: Path
     ) -> None:
         cache = ObjectCache(store, tmp_path / "objects")
-        first = await cache.link(stored, tmp_path / "first")
-        first.path.unlink()
-        await cache.link(stored, tmp_path / "second")
+        await cache.link({tmp_path / "first": stored})
+        (tmp_path / "first").unlink()
+        await cache.link({tmp_path / "second": stored})
+        assert (tmp_path / "second").read_text() == "loc_id,tiv\n"
         assert store.fetched == [stored.key]
 
     async def test_a_missing_object_is_told_to_all_and_may_be_asked_for_again(
@@ -91,25 +92,27 @@ class TestCache:
         cache = ObjectCache(store, tmp_path / "objects")
         reference = FileRef("requests/late", "late.csv")
         outcomes = await asyncio.gather(
-            *(cache.link(reference, tmp_path / f"attempt-{n}") for n in range(3)), return_exceptions=True
+            *(cache.link({tmp_path / f"link-{n}": reference}) for n in range(3)), return_exceptions=True
         )
         assert [type(outcome) for outcome in outcomes] == [ObjectNotFound] * 3
         (tmp_path / "late").write_text("here")
         MemoryStore.put_file(store, reference.key, tmp_path / "late")
-        assert (await cache.link(reference, tmp_path / "again")).path.read_text() == "here"
+        await cache.link({tmp_path / "again": reference})
+        assert (tmp_path / "again").read_text() == "here"
 
     async def test_what_nobody_has_linked_for_long_is_removed_and_links_stay(
         self, store: WatchedStore, stored: FileRef, tmp_path: Path
     ) -> None:
         cache = ObjectCache(store, tmp_path / "objects")
-        link = await cache.link(stored, tmp_path / "first")
+        link = tmp_path / "link"
+        await cache.link({link: stored})
         cache.forget_older_than(60)
-        assert link.path.stat().st_nlink == 2
+        assert link.stat().st_nlink == 2
         long_ago = time.time() - 3600
-        os.utime(link.path, (long_ago, long_ago))
+        os.utime(link, (long_ago, long_ago))
         cache.forget_older_than(60)
-        assert link.path.stat().st_nlink == 1
-        assert link.path.read_text() == "loc_id,tiv\n"
+        assert link.stat().st_nlink == 1
+        assert link.read_text() == "loc_id,tiv\n"
 
     async def test_the_first_error_ends_the_other_works(self) -> None:
         ended: list[str] = []
