@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,7 +93,7 @@ _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Started, Re
 
 def encode_message(message: Message) -> bytes:
     """One JSON line."""
-    return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode() + b"\n"
+    return json.dumps({"kind": type(message).__name__, **vars(message)}).encode() + b"\n"
 
 
 def decode_message(line: bytes) -> Message:

@@ -25,11 +25,12 @@ from services.model_worker.processes.contract import (
     Message,
     Ready,
     Refused,
-    decode_spec,
     encode_message,
 )
 from services.model_worker.processes.guardian import Descriptors, guard
 from services.model_worker.processes.huge_pages import gather_memory
+from services.model_worker.processes.markers import attempt_room
+from services.model_worker.processes.step_process import changed_signals
 from services.model_worker.warm.leftovers import low_descriptors_taken
 
 _DESCRIPTORS = 4
@@ -82,6 +83,8 @@ def _preload(modules: Sequence[str]) -> Ready | Failed:
             f"Importing {', '.join(modules)} left threads running ({', '.join(names)}). A fork copies one "
             "thread and the locks of all, so steps could hang. Start threads when they are needed, not at import."
         )
+    attempt_room()  # looked up once for all attempts, as the signals
+    changed_signals()
     # Collecting garbage writes to every object, and so would copy the shared pages in every child.
     gc.collect()
     gc.freeze()
@@ -111,15 +114,12 @@ def _serve(supervisor: socket.socket) -> None:
 
 
 def _fork_guardian(supervisor: socket.socket, received: list[int]) -> None:
-    specification, lifeline, output, status = received
+    *_, status = received
     try:
-        with open(specification, "rb", closefd=False) as file:
-            spec = decode_spec(file.read())
         _flush()
         if os.fork() == 0:
             supervisor.close()
-            os.close(specification)
-            guard(spec, Descriptors(lifeline, output, status))
+            guard(Descriptors(*received))
     except OSError:
         _refuse(status, Refused(traceback.format_exc()))
     finally:

@@ -22,6 +22,7 @@ from services.model_worker.processes.contract import (
     Message,
     Refused,
     Started,
+    decode_spec,
     encode_message,
 )
 from services.model_worker.processes.markers import stamp_attempt
@@ -30,7 +31,7 @@ from services.model_worker.processes.reaper import Reaper, signal_descendants
 from services.model_worker.processes.step_process import become_step
 from services.model_worker.warm.leash import Leash
 
-_IGNORED = (
+_DEAF_TO = (
     signal.SIGTERM,
     signal.SIGINT,
     signal.SIGHUP,
@@ -46,16 +47,17 @@ _IGNORED = (
 class Descriptors:
     """What the supervisor sent along with a request; the other ends are in the supervisor alone."""
 
+    specification: int  # a file
     lifeline: int  # reading end
     output: int  # writing end: stdout and stderr of the attempt
     status: int  # writing end
 
 
-def guard(spec: ChildSpec, descriptors: Descriptors) -> NoReturn:
+def guard(descriptors: Descriptors) -> NoReturn:
     """What the fork server's child does, from its first line to its end."""
     code = 1
     try:
-        _guard(spec, descriptors)
+        _guard(descriptors)
         code = 0
     except BaseException:  # noqa: BLE001 nothing may unwind into the fork server's loop, which this copies
         _say(descriptors.status, Refused(traceback.format_exc()))
@@ -63,15 +65,18 @@ def guard(spec: ChildSpec, descriptors: Descriptors) -> NoReturn:
         os._exit(code)
 
 
-def _guard(spec: ChildSpec, descriptors: Descriptors) -> None:
-    _become_guardian(spec)
+def _guard(descriptors: Descriptors) -> None:
+    spec = _read_spec(descriptors.specification)
+    stamp_attempt(spec.attempt)
     wake = _wake_on_child()
     gate, opener = os.pipe()
     leash, leashed = os.pipe()
+    # As early as can be: what is written to before the fork is copied once more after it.
     step = os.fork()
     if step == 0:
         ours = (*vars(descriptors).values(), *wake, opener, leash)
         become_step(spec, output=descriptors.output, gate=gate, leash=leashed, inherited=ours)
+    _become_guardian()
     os.close(gate)
     _say(descriptors.status, Started(guardian_pid=os.getpid(), pid=step))
     os.write(opener, b"1")
@@ -84,13 +89,15 @@ def _guard(spec: ChildSpec, descriptors: Descriptors) -> None:
     _say(descriptors.status, _end(reaper, programs, killed - {programs.pid}))
 
 
-def _become_guardian(spec: ChildSpec) -> None:
+def _read_spec(specification: int) -> ChildSpec:
+    return decode_spec(os.read(specification, os.fstat(specification).st_size))
+
+
+def _become_guardian() -> None:
     os.setsid()  # the run scripts of oasislmf kill by process group: the guardian must be in none of theirs
     prctl.set_name("lossline-guard")
     prctl.adopt_orphans()
-    stamp_attempt(spec.attempt)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
 
 
 def _wake_on_child() -> tuple[int, int]:

@@ -9,6 +9,7 @@ there.
 import ctypes
 import hashlib
 import os
+from functools import cache
 from pathlib import Path
 
 SWEEP_VARIABLE = "LOSSLINE_WORKER_SWEEP"
@@ -24,15 +25,21 @@ def worker_token(base_directory: Path) -> str:
     return hashlib.sha256(os.fsencode(base_directory.resolve())).hexdigest()[:32]
 
 
-def stamp_attempt(attempt: str) -> None:
-    """Write the attempt's name over the room in this process's initial environment.
+@cache
+def attempt_room() -> int:
+    """Where in memory this process's initial environment has room for an attempt's name.
 
-    Only for a process that was forked by the fork server and has not touched `ATTEMPT_VARIABLE` since: libc's getenv
-    then still points to the stack. Raises RuntimeError when there is no room.
+    Only for a process that has not touched `ATTEMPT_VARIABLE` since its start: libc's getenv then still points to the
+    stack. A fork has it where its parent has: who forks often looks before. Raises RuntimeError when there is none.
     """
     getenv = ctypes.CDLL(None).getenv
     getenv.restype = ctypes.c_void_p
     address = getenv(ATTEMPT_VARIABLE.encode())
     if not address or ctypes.string_at(address) != ATTEMPT_ROOM.encode():
         raise RuntimeError(f"This process was not started with room for {ATTEMPT_VARIABLE}; only a fork server's is.")
-    ctypes.memmove(address, attempt.encode().ljust(ATTEMPT_WIDTH, b"\0"), ATTEMPT_WIDTH)
+    return int(address)
+
+
+def stamp_attempt(attempt: str) -> None:
+    """Write the attempt's name over the room, once, in a process that the fork server has forked."""
+    ctypes.memmove(attempt_room(), attempt.encode().ljust(ATTEMPT_WIDTH, b"\0"), ATTEMPT_WIDTH)

@@ -10,8 +10,9 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
@@ -83,8 +84,7 @@ def _look_fresh(spec: ChildSpec) -> None:
     prctl.set_name("lossline-step")
     _reset_signals()
     _be_killed_first()
-    os.environ.clear()
-    os.environ.update(spec.environ)
+    _take_environment(spec.environ)
     tempfile.tempdir = None  # the fork server may have looked up its own
     os.chdir(spec.directory)
     os.nice(spec.nice)
@@ -95,6 +95,15 @@ def _look_fresh(spec: ChildSpec) -> None:
     _reseed()
 
 
+def _take_environment(wanted: Mapping[str, str]) -> None:
+    """Exactly this one. Most of it is there: the fork server has nearly the same."""
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
 def _start_warm_programs(leash: int) -> None:
     warm, clients = here(), clients_of(os.environ)
     if warm is not None and clients is not None:
@@ -102,10 +111,16 @@ def _start_warm_programs(leash: int) -> None:
     os.close(leash)
 
 
+@cache
+def changed_signals() -> frozenset[int]:
+    """Those that have another action than programs start with. A fork has them as its parent: who forks looks once."""
+    return frozenset(number for number in signal.valid_signals() if signal.getsignal(number) is not signal.SIG_DFL)
+
+
 def _reset_signals() -> None:
     """What a Python program starts with."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in changed_signals():
         with suppress(OSError, ValueError):  # a few of the real-time signals belong to libc
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,10 +129,11 @@ def _reset_signals() -> None:
 
 
 def _be_killed_first() -> None:
-    score = Path("/proc/self/oom_score_adj")
     with suppress(OSError):  # read-only in some sandboxes; it is a preference, not a promise
-        if int(score.read_text()) < _KILL_ME_FIRST:
-            score.write_text(str(_KILL_ME_FIRST))
+        score = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+        if int(os.read(score, 16)) < _KILL_ME_FIRST:
+            os.write(score, b"%d" % _KILL_ME_FIRST)
+        os.close(score)
 
 
 def _reseed() -> None:
