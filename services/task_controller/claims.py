@@ -14,6 +14,7 @@ from services.task_controller.grants import write_grants
 from shared.core.facts import WorkGranted
 from shared.core.states import LIVE_ATTEMPTS, AttemptState, RunState, SubTaskState
 from shared.database.execution import Attempt, Run, SubTask
+from shared.database.pipelining import sent_together
 from shared.database.working_set import WorkingSet
 from shared.messages.catalogue import ClaimAnswered, ClaimWork, Grant
 
@@ -125,8 +126,9 @@ def _take_turns(connection: Connection, queues: set[str]) -> None:
 
     Comes before every other lock, and in one order.
     """
-    for key in sorted({crc32(queue.encode()) for queue in queues}):
-        connection.execute(_TURN, {"key": key - 2**31})
+    with sent_together(connection):
+        for key in sorted({crc32(queue.encode()) for queue in queues}):
+            connection.execute(_TURN, {"key": key - 2**31})
 
 
 def _granted_before(connection: Connection, claim_ids: list[UUID]) -> dict[UUID, Candidate]:

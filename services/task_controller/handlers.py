@@ -173,10 +173,10 @@ def _parts(message: Message) -> tuple[Message, ...]:
 def _look_up(batch: Batch) -> None:
     """What never changes, or is looked at again under lock: places of attempts, candidates of claims."""
     connection = batch.work.connection
+    batch.candidates = find_candidates(connection, batch.of(ClaimWork))
     batch.deaths = [report for message in batch.of(WorkerDied) for report in _held_by(batch, message)]
     reported = [report.attempt_id for report in (*batch.of(AttemptFinished), *batch.deaths)]
     batch.places = places_of(connection, reported) if reported else {}
-    batch.candidates = find_candidates(connection, batch.of(ClaimWork))
 
 
 def _held_by(batch: Batch, death: WorkerDied) -> list[AttemptFinished]:

@@ -15,7 +15,7 @@ CHANNEL = "lossline_outbox"
 """The channel that NOTIFY wakes the relay on."""
 
 
-_INSERT = insert(Outbox)
+_INSERT = insert(Outbox).inline()  # whose ids nobody asks for
 _NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 

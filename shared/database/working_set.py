@@ -52,6 +52,7 @@ from shared.core.states import (
 from shared.database.execution import Attempt, Run, StageRow, SubTask
 from shared.database.flush import Flush
 from shared.database.outbox import Posting, post
+from shared.database.pipelining import sent_together
 from shared.database.portfolio_runs import LOCK_RUNS as _PORTFOLIO_RUNS
 from shared.database.portfolio_runs import statuses_of
 from shared.database.resources import Analysis
@@ -240,13 +241,17 @@ class WorkingSet:
         """Write the rows that have changed so far, so that queries see them. The messages wait for `flush`."""
         before = self._flush
         if not before.is_empty:
-            before.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()}, self.now)
+            now = self.now
+            with sent_together(self.connection):
+                before.write(self.connection, {run_id: run.facts for run_id, run in self.runs.items()}, now)
         self._flush = Flush(postings=before.postings)
 
     def flush(self) -> None:
         """Write all that has changed, and the messages that it causes."""
         self.flush_rows()
-        post(self.connection, self._flush.postings)
+        if self._flush.postings:
+            with sent_together(self.connection):
+                post(self.connection, self._flush.postings)
         self._flush.postings.clear()
 
     def _stages(self, run_ids: list[int]) -> dict[int, list[Mapping[str, Any]]]:
