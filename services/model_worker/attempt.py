@@ -168,7 +168,7 @@ class Attempt:
         report = read_report_of(spec_path, end)
         self._ending.message = report.error.traceback if report.error else None
         self._ending.cause = None if report.outcome == "completed" else _CAUSES[report.outcome]
-        self._ending.artifacts = await self._unless_stopped(self._hand_in(report, leave))
+        self._ending.artifacts = await self._hand_in(report, leave)
 
     def _child_spec(self, spec_path: Path, directory: Path) -> ChildSpec:
         self._temporary.mkdir(parents=True, exist_ok=True)
@@ -219,12 +219,19 @@ class Attempt:
         """Upload what the step has left. Where that takes long, the slot serves the next one meanwhile."""
         uploading = asyncio.create_task(self._keep(report))
         try:
-            await asyncio.wait((uploading,), timeout=_UPLOAD_KEEPS_SLOT)
-            if not uploading.done():
+            if not await self._first_of(uploading, _UPLOAD_KEEPS_SLOT):
                 await leave()
-            return await uploading
+                await self._first_of(uploading)
+            self._raise_if_stopped()
+            return uploading.result()
         finally:
             uploading.cancel()
+            await asyncio.gather(uploading, return_exceptions=True)
+
+    async def _first_of(self, task: asyncio.Task[Any], timeout: float | None = None) -> bool:
+        """Wait for the task, or for a stop. Returns whether one of them came within `timeout` seconds."""
+        done, _ = await asyncio.wait((task, self._stopped), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
 
     async def _keep(self, report: StepReport) -> dict[str, FileRef]:
         """What a failed step had ready is kept too; where that cannot be done, its failure is still the news."""
@@ -254,7 +261,7 @@ class Attempt:
         """The result of the work, or Stopped as soon as the attempt is told to end."""
         task = asyncio.create_task(work)
         try:
-            await asyncio.wait((task, self._stopped), return_when=asyncio.FIRST_COMPLETED)
+            await self._first_of(task)
             self._raise_if_stopped()
             return task.result()
         finally:
