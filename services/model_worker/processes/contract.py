@@ -103,13 +103,14 @@ def decode_message(line: bytes) -> Message:
 
 
 def encode_spec(spec: ChildSpec) -> bytes:
-    """JSON of a specification."""
-    return json.dumps({**vars(spec), "spec_path": str(spec.spec_path), "directory": str(spec.directory)}).encode()
+    """The attempt's name in `ATTEMPT_WIDTH` bytes, which is all that the guardian reads, and then JSON."""
+    facts = {**vars(spec), "spec_path": str(spec.spec_path), "directory": str(spec.directory)}
+    return spec.attempt.encode().ljust(ATTEMPT_WIDTH, b"\0") + json.dumps(facts).encode()
 
 
 def decode_spec(data: bytes) -> ChildSpec:
     """The reverse of `encode_spec`."""
-    facts: dict[str, Any] = json.loads(data)
+    facts: dict[str, Any] = json.loads(data[ATTEMPT_WIDTH:])
     return ChildSpec(**{**facts, "spec_path": Path(facts["spec_path"]), "directory": Path(facts["directory"])})
 
 

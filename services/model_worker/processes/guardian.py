@@ -18,14 +18,12 @@ from services.model_worker.processes import prctl
 from services.model_worker.processes.contract import (
     TERMINATE,
     ChildEnd,
-    ChildSpec,
     Message,
     Refused,
     Started,
-    decode_spec,
     encode_message,
 )
-from services.model_worker.processes.markers import stamp_attempt
+from services.model_worker.processes.markers import ATTEMPT_WIDTH, stamp_attempt
 from services.model_worker.processes.proc import open_descriptors
 from services.model_worker.processes.reaper import Reaper, signal_descendants
 from services.model_worker.processes.step_process import become_step
@@ -66,16 +64,15 @@ def guard(descriptors: Descriptors) -> NoReturn:
 
 
 def _guard(descriptors: Descriptors) -> None:
-    spec = _read_spec(descriptors.specification)
-    stamp_attempt(spec.attempt)
+    stamp_attempt(os.pread(descriptors.specification, ATTEMPT_WIDTH, 0))
     wake = _wake_on_child()
     gate, opener = os.pipe()
     leash, leashed = os.pipe()
-    # As early as can be: what is written to before the fork is copied once more after it.
+    # As early as can be: a page that was written to before the fork is copied once more after it.
     step = os.fork()
     if step == 0:
         ours = (*vars(descriptors).values(), *wake, opener, leash)
-        become_step(spec, output=descriptors.output, gate=gate, leash=leashed, inherited=ours)
+        become_step(descriptors.specification, output=descriptors.output, gate=gate, leash=leashed, inherited=ours)
     _become_guardian()
     os.close(gate)
     _say(descriptors.status, Started(guardian_pid=os.getpid(), pid=step))
@@ -87,10 +84,6 @@ def _guard(descriptors: Descriptors) -> None:
     _hear(programs, leash)
     killed = reaper.kill_the_rest()
     _say(descriptors.status, _end(reaper, programs, killed - {programs.pid}))
-
-
-def _read_spec(specification: int) -> ChildSpec:
-    return decode_spec(os.read(specification, os.fstat(specification).st_size))
 
 
 def _become_guardian() -> None:

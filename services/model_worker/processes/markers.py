@@ -40,6 +40,6 @@ def attempt_room() -> int:
     return int(address)
 
 
-def stamp_attempt(attempt: str) -> None:
-    """Write the attempt's name over the room, once, in a process that the fork server has forked."""
-    ctypes.memmove(attempt_room(), attempt.encode().ljust(ATTEMPT_WIDTH, b"\0"), ATTEMPT_WIDTH)
+def stamp_attempt(attempt: bytes) -> None:
+    """Write the attempt's name, `ATTEMPT_WIDTH` bytes, over the room, once, in a fork of the fork server."""
+    ctypes.memmove(attempt_room(), attempt, ATTEMPT_WIDTH)

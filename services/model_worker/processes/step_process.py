@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
 from services.model_worker.processes import prctl
-from services.model_worker.processes.contract import ChildSpec
+from services.model_worker.processes.contract import ChildSpec, decode_spec
 from services.model_worker.warm.program_server import clients_of, start_program_server
 from services.model_worker.warm.warm_process import here
 
@@ -25,11 +25,12 @@ _KILL_ME_FIRST = 500
 """oom_score_adj of steps: the kernel, short of memory, takes a step rather than its guardian or the supervisor."""
 
 
-def become_step(spec: ChildSpec, *, output: int, gate: int, leash: int, inherited: Iterable[int]) -> NoReturn:
+def become_step(specification: int, *, output: int, gate: int, leash: int, inherited: Iterable[int]) -> NoReturn:
     """Never returns. A byte comes out of `gate` once the guardian has told the supervisor of this process; `leash` is
     for the program server.
 
-    `inherited` are descriptors of the guardian that must have no copy here, the other end of the gate among them.
+    `inherited` are descriptors of the guardian that must have no copy here: the specification's, the other end of the
+    gate, and so on.
 
     Leaves by os._exit, so that exit handlers of the fork server do not run here; threads end with the entry.
     """
@@ -37,6 +38,7 @@ def become_step(spec: ChildSpec, *, output: int, gate: int, leash: int, inherite
     try:
         signal.set_wakeup_fd(-1)
         _attach_output(output)
+        spec = decode_spec(os.pread(specification, os.fstat(specification).st_size, 0))
         _close(inherited)
         _die_with_guardian(gate)
         _look_fresh(spec)
