@@ -88,6 +88,8 @@ _SUB_TASKS = select(
 ).where(SubTask.id == any_(_IDS))
 _ATTEMPTS = select(Attempt.attempt_id, Attempt.state).where(Attempt.attempt_id == any_(_UUIDS))
 _NOW = select(func.now())
+_COUNTERS = tuple(state.lower() for state in SubTaskState)
+"""Columns of a stage."""
 
 
 @dataclass
@@ -362,7 +364,7 @@ def _run_facts(row: Mapping[str, Any], stages: tuple[StageFacts, ...]) -> RunFac
 
 
 def _stage_facts(row: Mapping[str, Any]) -> StageFacts:
-    counters = {state.lower(): row[state.lower()] for state in SubTaskState}
+    counters = {name: row[name] for name in _COUNTERS}
     return StageFacts(
         position=row["position"],
         step=row["step"],
