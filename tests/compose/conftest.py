@@ -18,6 +18,22 @@ from tests.compose.stack import Stack, new_stack
 from tests.compose.swarm import Host, second_host, swarm_manager
 from tests.compose.swarm_stack import new_swarm_stack, remove_data, swarm_logs
 
+HERE = Path(__file__).parent
+LAST = ("test_with_tls.py", "test_swarm.py")
+"""One takes the place of the platform without TLS. The other makes an engine leave a Swarm, which then forgets the
+names of all containers that run, those of Compose too: these find each other no more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of this folder after others, whose Swarm they would not survive."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.path.parent != HERE:
+        return 0
+    return 2 + LAST.index(item.path.name) if item.path.name in LAST else 1
+
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[None]:
@@ -50,7 +66,7 @@ def stack(built: Stack) -> Iterator[Stack]:
         raise
     finally:
         made.make("down")
-        made.compose("down", "--volumes", "--remove-orphans")
+        made.over_tls().compose("--profile", "prometheus", "down", "--volumes", "--remove-orphans")
         assert docker("ps", "--all", "--quiet", "--filter", "label=lossline.fleet=lossline-tests").stdout == ""
 
 

@@ -28,7 +28,7 @@ def new_swarm_stack(folder: Path) -> Stack:
     swarm_files = ("compose/swarm.yaml", str(CHECKOUT / "tests" / "compose" / "one-host.yaml"))
     environ = environment(folder) | {
         "COMPOSE_PROJECT_NAME": PROJECT,
-        "COMPOSE_FILES": " ".join(compose_files()),
+        "COMPOSE_FILES": compose_files(),
         "SWARM_FILES": " ".join(swarm_files),
         "LOSSLINE_SECRETS": str(secrets),
         "LOSSLINE_REPLICAS": "1",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import docker as docker_client
 import pytest
 
 from benchmarks.kernel_models import Case
+from benchmarks.same_outputs import differences
 from services.embedded.client import ApiClient
+from services.embedded.demo import fetch_outputs
 from tests.compose.runs import CHUNKS, attempts_of, ended, eventually, model_of, requested, status_of
 from tests.compose.stack import Stack
 from tests.compose.swarm import Host
@@ -43,7 +46,7 @@ def chunks_of(client: ApiClient, analysis: int) -> list[Any]:
 
 
 def test_a_run_uses_both_hosts_and_ends_when_one_of_them_is_lost(
-    many_hosts: Stack, other_host: Host, example: Case
+    many_hosts: Stack, other_host: Host, example: Case, undisturbed: Path, tmp_path: Path
 ) -> None:
     client = many_hosts.client
     model = model_of(client, example)
@@ -59,8 +62,9 @@ def test_a_run_uses_both_hosts_and_ends_when_one_of_them_is_lost(
     eventually(both_are_at_it, "chunks run on both hosts", 120)
     # When one is lost
     other_host.cut_off()
-    # Then the run ends well
+    # Then the run ends well, with the outputs of one that nothing has disturbed
     assert ended(client, analysis) == "RUN_COMPLETED", swarm_logs()
+    assert differences(fetch_outputs(client, analysis, tmp_path), undisturbed, exactly=False) == []
     chunks = chunks_of(client, analysis)
     assert {hosts[each["worker"]] for each in chunks if each["worker"] in hosts} == set(hosts.values())
     # And what was under way there was given to others, for this reason

@@ -1,4 +1,4 @@
-"""The platform as `make up TLS=1` starts it. The last of this folder: it takes the place of the one without TLS."""
+"""The platform as `make up TLS=1` starts it. It takes the place of the one without TLS, used before."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ psycopg.connect(host="database", user="lossline", dbname="lossline", password=pa
 
 @pytest.fixture(scope="module")
 def over_tls(stack: Stack) -> Iterator[Stack]:
+    """Once nobody works: a worker knows it from its start only, and would no longer find the broker."""
+    eventually(lambda: not stack.workers(), "the workers leave", 90)
     secured = stack.over_tls()
     try:
         secured.make("up")
