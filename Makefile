@@ -49,12 +49,15 @@ up: images
 	$(COMPOSE) up --detach --wait $(ARGS)
 	@echo "Lossline is up: http$(if $(TLS),s)://$(or $(call setting,LOSSLINE_LISTEN),127.0.0.1):$(or $(call setting,LOSSLINE_PORT),8000)/"
 
-# Workers are not compose's. Who started them goes first, or it would start them again. Data stay: their volumes are kept.
+# Workers are not compose's. Who started them goes first, or it would start them again. Data stay: volumes with names are kept.
 down:
 	$(COMPOSE) stop worker_controller
 	docker ps --all --quiet --filter label=lossline.fleet=$(PROJECT) \
 	  | xargs --no-run-if-empty docker stop -t 45 | xargs --no-run-if-empty docker rm --volumes
-	$(COMPOSE) down --remove-orphans $(ARGS)
+	nameless=$$(docker ps --all --no-trunc --filter label=com.docker.compose.project=$(PROJECT) --format '{{.Mounts}}' \
+	    | tr , '\n' | grep --line-regexp --extended-regexp '[0-9a-f]{64}' || true) \
+	  && $(COMPOSE) down --remove-orphans $(ARGS) \
+	  && xargs --no-run-if-empty docker volume rm --force <<<"$$nameless" >/dev/null
 
 # Images come from LOSSLINE_REGISTRY, or are on the hosts already.
 swarm-up: export ALL_RUN = {split($$1, count, "/")} count[1] != count[2] && !/1\/1 completed/ {exit 1}

@@ -95,6 +95,12 @@ class Stack:
         """The ids of the containers that the worker controller has started, and that run."""
         return set(docker("ps", "--quiet", "--filter", f"label=lossline.fleet={PROJECT}").stdout.split())
 
+    def mounts(self) -> set[str]:
+        """What its containers have mounted: folders, and names of volumes, also of those that nobody has named."""
+        ours = f"--filter=label=com.docker.compose.project={PROJECT}"
+        listed = docker("ps", "--all", "--no-trunc", "--format", "{{.Mounts}}", ours).stdout
+        return set(listed.replace(",", " ").split())
+
     def inspect(self, service: str) -> dict[str, Any]:
         """What the engine says of a service's container."""
         (found,) = json.loads(docker("inspect", self.container(service)).stdout)
