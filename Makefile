@@ -21,12 +21,12 @@ PROJECT = $(or $(COMPOSE_PROJECT_NAME),lossline)
 # On many hosts: what is laid over these files.
 SWARM_FILES ?= compose/swarm.yaml
 
-.PHONY: help demo test test-containers container-images check operations chaos images up down logs swarm-up swarm-down install clean constraints broker-package test-packages
+.PHONY: help demo test test-containers container-images check operations chaos images up down logs swarm-up swarm-down install clean constraints broker-package test-packages container-packages
 
 help:
 	@echo "make demo    run the example model from end to end and show its losses"
-	@echo "make test    run all tests"
-	@echo "make test-containers  the tests that need a Docker Engine"
+	@echo "make test    run all tests but those of containers"
+	@echo "make test-containers  those, on a Docker Engine"
 	@echo "make chaos   play random schedules of faults: SEED=1 RUNS=10"
 	@echo "make images  build the images that make up starts"
 	@echo "make check   ruff, mypy, import rules, generated documents"
@@ -86,11 +86,11 @@ test: $(INSTALLED) test-packages
 	scripts/run-tests.sh $(BIN)/python $(PYTEST_FLAGS) -- $(ARGS)
 
 # What make test-containers needs, before it and beside others, at the lowest priority; LOSSLINE_TEST_ENGINE names a folder for it.
-container-images: $(INSTALLED)
+container-images: $(INSTALLED) container-packages
 	$(BIN)/python -m tests.compose.prepare $(ARGS)
 
 # On a Docker Engine; where none answers and packages for one can be had, one is started for the tests.
-test-containers: $(INSTALLED) test-packages
+test-containers: $(INSTALLED) test-packages container-packages
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m docker $(ARGS)
 
 SEED ?= 1
@@ -118,6 +118,10 @@ broker-package:
 # The S3 server of the storage tests is a Ceph of their own.
 test-packages:
 	@scripts/system-packages.sh rabbitmq-server ceph-mon ceph-osd radosgw
+
+# A second host is a network namespace; certificates are made by openssl.
+container-packages:
+	@scripts/system-packages.sh iproute2 openssl
 
 $(INSTALLED): pyproject.toml constraints.txt scripts/make-venv.sh
 	scripts/make-venv.sh .venv

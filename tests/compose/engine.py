@@ -50,9 +50,13 @@ def kept_folder() -> Path | None:
 
 def start_engine(state: Path) -> None:
     """Start one with this folder; `stop_engine` ends it. Else skip, or fail in CI."""
-    if os.geteuid() != 0 or not (TOOLS / "docker-up.sh").exists():
-        not_here("no Docker Engine answers, and none can be started here")
-    subprocess.run([TOOLS / "docker-up.sh", state], check=True, timeout=_BUILD_WITHIN)
+    if os.geteuid() != 0:
+        not_here("no Docker Engine answers, and only root can start one")
+    if not (TOOLS / "docker-up.sh").exists():
+        not_here("no Docker Engine answers, and ../shared/tools has none to start; install one, and start it")
+    done = subprocess.run([TOOLS / "docker-up.sh", state], check=False, timeout=_BUILD_WITHIN)
+    if done.returncode != 0:
+        not_here(f"no Docker Engine could be started with {state}; what it said is above")
 
 
 def stop_engine(state: Path) -> None:
