@@ -21,4 +21,6 @@ def sent_together(connection: Connection) -> Iterator[None]:
         with driver.pipeline():
             yield
     except psycopg.Error as error:
+        if driver.broken:
+            connection.invalidate(error)  # as SQLAlchemy does where it hears of it first: the pool makes another
         raise DBAPIError.instance(None, None, error, psycopg.Error) from error
