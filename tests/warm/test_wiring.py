@@ -4,6 +4,7 @@ from pathlib import Path
 
 from services.model_worker.__main__ import preload_of, with_warm_programs
 from services.model_worker.settings import Settings
+from services.model_worker.warm.clients import MONITOR
 from services.model_worker.warm.environment import CLIENTS_VARIABLE, LOAD
 from services.model_worker.warm.programs import installed_names
 
@@ -18,7 +19,7 @@ def test_a_worker_has_a_client_for_each_program_and_loads_them(tmp_path: Path) -
     warm = with_warm_programs(settings(tmp_path), tmp_path / "worker")
 
     clients = Path(warm.step_environ[CLIENTS_VARIABLE])
-    assert {path.name for path in clients.iterdir()} - {".client"} == set(installed_names())
+    assert {path.name for path in clients.iterdir()} - {".client"} == {*installed_names(), MONITOR}
     assert preload_of(warm)[0] == LOAD  # what the steps import before, nobody sees looking at variables
 
 
