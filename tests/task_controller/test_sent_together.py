@@ -1,7 +1,7 @@
 """Statements that are sent together fail as if each had been sent alone, so that transactions are tried again."""
 
 import pytest
-from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.database.execution import Canary
@@ -27,6 +27,15 @@ def lose_the_connection(engine: Engine) -> None:
     with engine.begin() as connection, sent_together(connection):
         connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         connection.execute(INSERT, canary("lost"))
+
+
+def end_before_the_answer(engine: Engine, connection: Connection) -> None:
+    """Have the server end a connection on which a row has been sent."""
+    process = connection.scalar(text("SELECT pg_backend_pid()"))
+    with sent_together(connection):
+        connection.execute(INSERT, canary("lost"))
+        with engine.begin() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": process})
 
 
 def names(engine: Engine) -> list[str]:
@@ -59,3 +68,15 @@ def test_a_connection_that_ends_is_an_operational_error_and_the_next_one_is_new(
 
     send(engine, "kept")
     assert names(engine) == ["kept"]
+
+
+def test_a_connection_that_ends_before_the_answer_is_not_used_again(engine: Engine) -> None:
+    connection = engine.connect()
+    connection.begin()
+
+    with pytest.raises(OperationalError):
+        end_before_the_answer(engine, connection)
+
+    assert connection.invalidated
+    connection.close()
+    assert names(engine) == []
