@@ -65,11 +65,7 @@ def stack(built: Stack) -> Iterator[Stack]:
         print(made.logs())  # noqa: T201 - shown with the failure
         raise
     finally:
-        mounted = made.mounts()
-        made.make("down")
-        made.over_tls().compose("--profile", "prometheus", "down", "--volumes", "--remove-orphans")
-        assert docker("ps", "--all", "--quiet", "--filter", "label=lossline.fleet=lossline-tests").stdout == ""
-        assert mounted & set(docker("volume", "ls", "--quiet").stdout.split()) == set()
+        made.take_down()
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,14 @@ class Stack:
         """What a user types; returns what it printed."""
         return self._run("make", target).stdout
 
+    def take_down(self) -> None:
+        """`make down`, which leaves nothing but what has a name; then this goes too, but for images."""
+        mounted = self.mounts()
+        self.make("down")
+        assert docker("ps", "--all", "--quiet", "--filter", f"label=lossline.fleet={PROJECT}").stdout == ""
+        self.over_tls().compose("--profile", "prometheus", "down", "--volumes", "--remove-orphans")
+        assert mounted & set(docker("volume", "ls", "--quiet").stdout.split()) == set()
+
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A command of compose over the files that `make` uses."""
         files = [text for name in self.environ["COMPOSE_FILES"].split() for text in ("--file", name)]

@@ -33,7 +33,10 @@ psycopg.connect(host="database", user="lossline", dbname="lossline", password=pa
 
 @pytest.fixture(scope="module")
 def over_tls(stack: Stack) -> Iterator[Stack]:
-    """Once nobody works: a worker knows it from its start only, and would no longer find the broker."""
+    """Once nobody works: a worker knows it from its start only, and would no longer find the broker.
+
+    It is taken down at once, for the machine has enough to do with a Swarm.
+    """
     eventually(lambda: not stack.workers(), "the workers leave", 90)
     secured = stack.over_tls()
     try:
@@ -42,6 +45,8 @@ def over_tls(stack: Stack) -> Iterator[Stack]:
     except AssertionError:
         print(secured.logs())  # noqa: T201 - shown with the failure
         raise
+    finally:
+        secured.take_down()
 
 
 def test_the_published_client_runs_the_example_model_over_tls(over_tls: Stack, example: Case, tmp_path: Path) -> None:
