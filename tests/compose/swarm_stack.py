@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -43,8 +44,15 @@ def swarm_logs() -> str:
     """The state and the last lines of everything, for a test that fails."""
     names = docker("service", "ls", "--format", "{{.Name}}").stdout.split()
     said = [docker("stack", "ps", "--no-trunc", PROJECT, check=False).stdout]
-    said += [docker("service", "logs", "--tail", "40", name, check=False).stdout for name in names]
-    return "\n".join(said)
+    return "\n".join([*said, *map(_last_lines, names)])
+
+
+def _last_lines(service: str) -> str:
+    """What is there at once: the engine waits for hosts that are lost."""
+    try:
+        return docker("service", "logs", "--tail", "40", service, check=False, within=10).stdout
+    except subprocess.TimeoutExpired as late:
+        return (late.stdout or b"").decode(errors="replace")
 
 
 def remove_data() -> None:
