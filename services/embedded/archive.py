@@ -22,6 +22,7 @@ from services.embedded import archive_tables as tables
 from services.embedded.errors import EmbeddedError
 from services.embedded.reach import Reach, database_place
 from shared.database.migrations import downgrade, revisions, upgrade
+from shared.database.sessions import session_arguments
 from shared.object_store import ObjectNotFound, ObjectStore, ObjectStoreError, open_object_store
 
 MANIFEST, OBJECTS, DATABASE = "backup.json", "objects/", "database/"
@@ -145,7 +146,7 @@ def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO]]:
 def _connected(url: URL) -> Iterator[psycopg.Connection[Any]]:
     """One transaction."""
     address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(address, application_name="lossline backup", connect_timeout=10) as connection:
+    with psycopg.connect(address, **session_arguments("lossline backup")) as connection:
         yield connection
 
 

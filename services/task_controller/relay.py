@@ -15,6 +15,7 @@ from shared.broker.port import BrokerPort, Outcome, OutgoingMessage
 from shared.broker.topology import QueueSpec, Topology
 from shared.database.execution import Outbox
 from shared.database.outbox import CHANNEL
+from shared.database.sessions import listen
 from shared.topology import PLATFORM, work_queue
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Relay:
         delays = backoff()
         while not stopping.is_set():
             try:
-                with self._listen() as listening:
+                with listen(self._engine, CHANNEL, "lossline-relay") as listening:
                     self._follow(listening, stopping)
                     delays = backoff()
             except (OperationalError, psycopg.OperationalError, BrokerError) as error:
@@ -52,12 +53,6 @@ class Relay:
             if sent:
                 connection.execute(update(Outbox).where(Outbox.id.in_(sent)).values(sent_at=func.now()))
             return len(rows)
-
-    def _listen(self) -> psycopg.Connection[Any]:
-        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = psycopg.connect(url, autocommit=True, application_name="lossline-relay")
-        connection.execute(f"LISTEN {CHANNEL}")
-        return connection
 
     def _follow(self, listening: psycopg.Connection[Any], stopping: Event) -> None:
         while not stopping.is_set():

@@ -34,12 +34,13 @@ class BlockingBroker:
     """Implements `BrokerPort`. Connects in the background from `start` (or `with`) on; see `wait_connected`.
 
     `url` as in `amqp://user:password@host:5672/vhost`; `name` appears in the broker's list of connections;
-    `heartbeat` in seconds: pika gives up a silent peer within 2 × (`heartbeat` + 5) s;
+    `heartbeat` in seconds: pika gives up a silent peer within 2 × (`heartbeat` + 5) s. So long, too, the broker goes
+    on delivering to a host that is lost: keep it short;
     `delays` makes the waiting times between attempts to connect.
     """
 
     def __init__(
-        self, url: str, name: str, heartbeat: int = 30, delays: Callable[[], Iterator[float]] = backoff
+        self, url: str, name: str, heartbeat: int = 10, delays: Callable[[], Iterator[float]] = backoff
     ) -> None:
         self._delays = delays
         self._state = threading.Condition()

@@ -2,6 +2,8 @@
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 
+from shared.database.sessions import session_arguments
+
 
 def open_engine(url: str | URL, *, name: str, pool_size: int = 5, ping: bool = True) -> Engine:
     """A pooled engine. `name` shows in pg_stat_activity. Raises ValueError for another database than PostgreSQL.
@@ -17,5 +19,5 @@ def open_engine(url: str | URL, *, name: str, pool_size: int = 5, ping: bool = T
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=ping,
-        connect_args={"application_name": name, "connect_timeout": 10},
+        connect_args=session_arguments(name),
     )

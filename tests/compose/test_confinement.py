@@ -22,6 +22,15 @@ pika.BlockingConnection(place).channel().basic_get(queue)
 """
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 
+ASKED_OF_SERVER = """
+import os
+from shared.database.engine import open_engine
+from shared.settings import database_url
+chosen = "SELECT setting FROM pg_settings WHERE starts_with(name, 'tcp_') ORDER BY name"
+with open_engine(database_url(os.environ), name="tests").connect() as connection:
+    print(*connection.exec_driver_sql(chosen).scalars())
+"""
+
 
 def within(stack: Stack, service: str, *command: str) -> tuple[int, str]:
     """Exit status and words of a command in a service's container."""
@@ -87,3 +96,7 @@ def test_the_default_password_is_refused_where_others_can_connect(stack: Stack) 
 def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
     done = stack.compose("--profile", "operations", "run", "--rm", "operations", "lossline", "doctor", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_database_does_not_wait_for_hours_for_a_service_whose_host_is_lost(stack: Stack) -> None:
+    assert within(stack, "task_controller", "python", "-c", ASKED_OF_SERVER) == (0, "3 10 5 30000\n")

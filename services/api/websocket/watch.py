@@ -17,6 +17,7 @@ from services.api.websocket.settings import WebsocketSettings
 from services.api.websocket.snapshots import Snapshot, read_snapshot
 from shared.broker.delays import backoff
 from shared.database.outbox import CHANNEL
+from shared.database.sessions import listen
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Watch:
         delays = backoff()
         while not stopping.is_set():
             try:
-                with self._listen() as listening:
+                with listen(self._engine, CHANNEL, "lossline-websocket") as listening:
                     self._look()  # whoever can listen may still find no tables
                     self.problem = None
                     delays = backoff()
@@ -51,12 +52,6 @@ class Watch:
                 self.problem = "the database cannot be read"
                 log.warning("Cannot look at the queues", extra={"reason": str(error)})
                 stopping.wait(next(delays))
-
-    def _listen(self) -> psycopg.Connection[Any]:
-        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = psycopg.connect(url, autocommit=True, application_name="lossline-websocket", connect_timeout=10)
-        connection.execute(f"LISTEN {CHANNEL}")
-        return connection
 
     def _follow(self, listening: psycopg.Connection[Any], stopping: Event) -> None:
         settings = self._settings
