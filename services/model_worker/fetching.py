@@ -1,5 +1,6 @@
 """What an attempt reads: fetched into its directory, and nothing that its step does not need."""
 
+import hashlib
 from pathlib import Path
 
 from services.model_worker.needs import WITH_DATA_FILES, needed
@@ -19,9 +20,10 @@ async def fetch(
     inputs.mkdir()
     wanted: dict[Path, FileRef] = {}
 
-    def placed(name: str, reference: FileRef) -> InputFile:
-        wanted[inputs / name] = reference
-        return InputFile(inputs / name, reference.filename)
+    def placed(reference: FileRef) -> InputFile:
+        path = inputs / name_of(reference)
+        wanted[path] = reference
+        return InputFile(path, reference.filename)
 
     data = grant.data_files if grant.step in WITH_DATA_FILES else ()
     context = StepContext(
@@ -33,12 +35,9 @@ async def fetch(
         model=settings.place,
         chunk=grant.chunk,
         chunks=grant.chunks,
-        files={name: placed(f"file-{name}", ref) for name, ref in grant.files.items() if needed(grant.step, name)},
-        chunk_files=tuple(
-            {name: placed(f"chunk-{n}-{name}", ref) for name, ref in files.items()}
-            for n, files in enumerate(grant.chunk_files)
-        ),
-        data_files=tuple(placed(f"data-{n}", ref) for n, ref in enumerate(data)),
+        files={name: placed(ref) for name, ref in grant.files.items() if needed(grant.step, name)},
+        chunk_files=tuple({name: placed(ref) for name, ref in files.items()} for files in grant.chunk_files),
+        data_files=tuple(map(placed, data)),
         reporting_currency=grant.reporting_currency,
         trees=trees,
         debug=settings.debug,
@@ -46,3 +45,8 @@ async def fetch(
     )
     await cache.link(wanted)
     return context
+
+
+def name_of(reference: FileRef) -> str:
+    """What the object is called here, other than any other object: steps know by it what was made of it before."""
+    return hashlib.sha256(reference.key.encode()).hexdigest()[:16]

@@ -141,6 +141,9 @@ def test_api_sub_tasks_and_plot_show_the_run(said: dict[str, str], ran: Ran) -> 
 
 
 def test_api_reconnect_follows_a_run_that_is_under_way(platform: Running, ran: Ran, tmp_path: Path) -> None:
+    # Given a run that takes longer than the client's start
+    chunking = {"loss_strategy": "FIXED_CHUNKS", "fixed_analysis_chunks": 16}
+    platform.client.post(f"v2/analyses/{ran.ids['id']}/chunking_configuration/", chunking)
     platform.client.post(f"v2/analyses/{ran.ids['id']}/run/")
 
     followed = ran.client("reconnect", "--analysis-id", ran.ids["id"], "-o", str(tmp_path))
