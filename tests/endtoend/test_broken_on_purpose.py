@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,13 @@ def test_a_killed_worker_costs_only_the_chunks_that_it_had(platform: Running, se
     client = platform.client
     analysis_id = submitted(client, settings)
     wait(lambda: kernels(platform), "kernels of the chunks")
-    # And a heartbeat has listed them: a grant that was never heard of would not be counted
-    wait(lambda: states(client, analysis_id, CHUNKS) == {"running"}, "a heartbeat of the worker")
+
+    # And a heartbeat has listed them, for which they are held: a grant that was never heard of would not be counted
+    def both_are_heard_of() -> bool:
+        hold(kernels(platform))
+        return all(states(client, analysis_id, (chunk,)) == {"running"} for chunk in CHUNKS)
+
+    wait(both_are_heard_of, "a heartbeat of the worker")
     # When the worker is killed
     worker = process_of(platform, "services.model_worker")
     worker.kill()
@@ -100,6 +106,13 @@ def kernels(platform: Running) -> list[int]:
         if any(name in " ".join(process.info["cmdline"] or ()) for name in KERNELS)
         and (process.info["environ"] or {}).get("OASIS_BASE_RUN_DIR", "").startswith(home)
     ]
+
+
+def hold(programs: Iterable[int]) -> None:
+    """Stop them where they are."""
+    for pid in programs:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).suspend()
 
 
 def process_of(platform: Running, module: str) -> psutil.Process:
