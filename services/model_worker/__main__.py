@@ -37,6 +37,9 @@ from shared.topology import PLATFORM, to_declare, worker_topology
 
 log = logging.getLogger(__name__)
 
+_BROKER_WITHIN = 90.0
+"""Seconds: as long as `lossline up`, which starts workers beside it, gives the broker to come up."""
+
 
 def main() -> int:
     """Run until drained. Exit status 0 after an ordered stop, 1 after a failure, 2 for a bad setting or model."""
@@ -72,7 +75,7 @@ async def work(settings: Settings, registration: RegisterModel | None) -> int:
             await asyncio.to_thread(store.check)
             if not settings.is_internal:
                 await forks.ready()
-            await broker.declare(topology(worker_id, settings), timeout=30)
+            await broker.declare(topology(worker_id, settings), timeout=_BROKER_WITHIN)
             cache = ObjectCache(store, directory / "objects")
             supervisor = Supervisor(Workshop(worker_id, settings, directory, store, cache, forks), broker)
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -48,9 +48,9 @@ class ObjectCache:
         cached = self._path(key)
         try:
             os.utime(cached)
-        except FileNotFoundError:
+            path.hardlink_to(cached)
+        except FileNotFoundError:  # never there, or forgotten just now
             return False
-        path.hardlink_to(cached)
         return True
 
     async def _fetch(self, key: str, path: Path) -> None:

@@ -66,7 +66,7 @@ def monitor_interval(chosen: float | None) -> float:
     """Seconds between two looks of oasislmf at the processor and memory use of its programs.
 
     oasislmf looks every second where nobody has chosen, at all programs of the machine, once for each chunk: with two
-    chunks on two cores that took a tenth of all processor time. The worker itself measures what attempts use.
+    chunks on two cores that took 9 % of all processor time. The worker itself measures what attempts use.
     """
     return NOW_AND_THEN if chosen is None or float(chosen) == CHOSEN_BY_NOBODY else float(chosen)
 
