@@ -50,7 +50,9 @@ def prometheus(stack: Stack) -> Iterator[str]:
     """Where the Prometheus of the profile answers."""
     profile = ("--profile", "prometheus")
     stack.compose(*profile, "up", "--detach", "--no-deps", "prometheus")
-    yield f"http://127.0.0.1:{stack.environ['LOSSLINE_PROMETHEUS_PORT']}/"
+    address = f"http://127.0.0.1:{stack.environ['LOSSLINE_PROMETHEUS_PORT']}/"
+    eventually(lambda: requests.get(f"{address}-/ready", timeout=10).ok, "Prometheus has started", 60)
+    yield address
     stack.compose(*profile, "rm", "--stop", "--force", "--volumes", "prometheus")
 
 
