@@ -102,15 +102,17 @@ async def test_two_steps_draw_different_random_numbers(server: ForkServer, make_
     assert len(drawn) == 2
 
 
-async def test_only_the_supervisor_can_write_to_a_lifeline(server: ForkServer, make_spec):
+async def test_only_supervisor_and_guardian_have_the_ends_of_a_lifeline(server: ForkServer, make_spec):
     child = await server.start(make_spec("plant_tree"))
     tree = json.loads(await child.output.readline())
-    ours = Path(f"/proc/self/fd/{child._lifeline}").readlink()
+    ours = Path(f"/proc/self/fd/{child._lifeline._socket.fileno()}").readlink()
+    (theirs,) = _sockets(child.guardian_pid)
 
-    others = {pid: _open_files(pid).count(ours) for pid in [await server.ready(), *tree, *child.processes()]}
+    others = {pid: {ours, theirs} & set(_open_files(pid)) for pid in [await server.ready(), *tree, *child.processes()]}
 
-    assert set(others.values()) == {0}
-    assert _open_files(child.guardian_pid).count(ours) == 1  # the reading end
+    assert ours != theirs
+    assert set().union(*others.values()) == set()
+    assert ours not in _open_files(child.guardian_pid)
 
 
 async def test_a_step_has_no_descriptor_of_the_machinery(server: ForkServer, make_spec):
@@ -120,6 +122,10 @@ async def test_a_step_has_no_descriptor_of_the_machinery(server: ForkServer, mak
 
     assert [name.partition(":")[0] for name in descriptors] == ["/dev/null", "pipe", "pipe"]
     assert descriptors[1] == descriptors[2]
+
+
+def _sockets(pid: int) -> list[Path]:
+    return [file for file in _open_files(pid) if file.name.startswith("socket:")]
 
 
 def _open_files(pid: int) -> list[Path]:

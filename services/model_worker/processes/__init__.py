@@ -1,13 +1,13 @@
 """The processes of a worker: who starts whom, and who kills whom.
 
     supervisor ──spawns──▶ fork server ──forks──▶ guardian ──forks──▶ step process ──▶ whatever the step starts
-        │                                            ▲  │
-        └── lifeline (a pipe: commands; its end kills) ┘  └── status (a pipe: "started", then "ended") ──▶ supervisor
+        │                                            │
+        └── lifeline (a socket: commands one way, "started" and "ended" the other; its end kills) ──┘
 
 The fork server has imported what steps need and is single-threaded, so that a step starts in milliseconds. The
 guardian is the subreaper of everything below it: a daemon that forks twice, or a program in a session of its own,
 comes back to the guardian when its parent dies, so "all the processes of the attempt" is simply "all the descendants
-of the guardian". That needs no privileges, which a control group does.
+of the guardian". That needs no privileges, which a control group does. A guardian stays for the next attempt.
 
 The supervisor uses `ForkServer`, `ChildSpec`, `Child`, `ChildEnd` and `sweep`; none of them imports model code.
 """

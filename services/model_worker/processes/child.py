@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-import os
 import signal
 from asyncio import ReadTransport, StreamReader
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from services.model_worker.processes import proc
-from services.model_worker.processes.contract import KILL, TERMINATE, ChildEnd, Started, decode_message
+from services.model_worker.processes.contract import KILL, TERMINATE, ChildEnd, Started
 from services.model_worker.processes.errors import SweepFailedError
+from services.model_worker.processes.lifeline import Lifeline
 from services.model_worker.processes.lines import LineCutter
 from services.model_worker.processes.sweep import sweep_attempt
 
@@ -19,13 +19,11 @@ LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Pipes:
-    """The supervisor's ends of an attempt's pipes."""
+class Output:
+    """The supervisor's end of an attempt's output."""
 
-    lifeline: int
-    output: StreamReader
-    status: StreamReader
-    transports: tuple[ReadTransport, ReadTransport]
+    reader: StreamReader
+    transport: ReadTransport
 
 
 class Child:
@@ -35,16 +33,18 @@ class Child:
     of the output comes when all processes of the attempt are dead, so reading it all before `wait` is fine.
     """
 
-    def __init__(self, attempt: str, started: Started, pipes: Pipes) -> None:
+    def __init__(
+        self, attempt: str, started: Started, output: Output, lifeline: Lifeline, give_back: Callable[[Lifeline], None]
+    ) -> None:
         self.attempt = attempt
         self.pid = started.pid
         """The step process."""
         self.guardian_pid = started.guardian_pid
-        self.output: StreamReader = pipes.output
+        self.output: StreamReader = output.reader
         """stdout and stderr of all the attempt's processes, raw."""
-        self._transports = pipes.transports
-        self._lifeline: int | None = pipes.lifeline
-        self._ended = asyncio.create_task(self._end(pipes.status), name=f"end of attempt {attempt}")
+        self._transport = output.transport
+        self._lifeline: Lifeline | None = lifeline
+        self._ended = asyncio.create_task(self._end(lifeline, give_back), name=f"end of attempt {attempt}")
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Lines of the output without their ends; one longer than 64 KiB comes in pieces. Nothing is decoded."""
@@ -78,43 +78,35 @@ class Child:
     @property
     def closed(self) -> bool:
         """Ended, and the output read to its end."""
-        return self._ended.done() and all(transport.is_closing() for transport in self._transports)
+        return self._ended.done() and self._transport.is_closing()
 
     async def close(self) -> None:
         """Kill the attempt, wait for its end and drop output that was not read."""
         self.kill()
         with suppress(SweepFailedError):  # whoever waits for the child gets it
             await self.wait()
-        for transport in self._transports:
-            transport.close()
+        self._transport.close()
 
     def _command(self, command: bytes) -> None:
-        if self._lifeline is None:
-            return
-        with suppress(BrokenPipeError, BlockingIOError):  # the guardian is gone; or it has 64 KiB of the same to read
-            os.write(self._lifeline, command)
+        if self._lifeline is not None:
+            self._lifeline.command(command)
 
-    async def _end(self, status: StreamReader) -> ChildEnd:
+    async def _end(self, lifeline: Lifeline, give_back: Callable[[Lifeline], None]) -> ChildEnd:
         try:
-            line = await status.read()  # to the end of the pipe, which is the end of the guardian
-            return _reported(line) or await self._lost(line)
+            message, line = await lifeline.said()
+        except BaseException:
+            lifeline.close()
+            raise
         finally:
-            self._cut_lifeline()
+            self._lifeline = None  # from here on it may be another attempt's
+        if isinstance(message, ChildEnd):
+            give_back(lifeline)
+            return message
+        lifeline.close()
+        return await self._lost(line)
 
     async def _lost(self, last_words: bytes) -> ChildEnd:
         facts = {"attempt": self.attempt, "guardian_pid": self.guardian_pid, "last_words": last_words.decode()}
         LOGGER.error("A guardian has died; killing what it guarded.", extra=facts)
-        self._cut_lifeline()
         swept = await asyncio.to_thread(sweep_attempt, self.attempt)
         return ChildEnd(exit_status=None, signal=signal.SIGKILL, killed_descendants=len(swept), lost_guardian=True)
-
-    def _cut_lifeline(self) -> None:
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-        self._lifeline = None
-
-
-def _reported(line: bytes) -> ChildEnd | None:
-    """The guardian's report; None when it did not live to write one."""
-    message = decode_message(line) if line.endswith(b"\n") else None
-    return message if isinstance(message, ChildEnd) else None

@@ -11,9 +11,11 @@ from services.model_worker.processes.markers import ATTEMPT_WIDTH
 
 STEP_RUNNER = "services.model_worker.processes.step_runner:run_step"
 
+START = b"S"
 TERMINATE = b"T"
 KILL = b"K"
-"""Commands on the lifeline. Its end means `KILL` too: the supervisor is gone."""
+"""Commands on the lifeline: one to a guardian that has no attempt, two about the one that it has. Its end means `KILL`
+too: the supervisor is gone."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ChildEnd:
 
 @dataclass(frozen=True)
 class Started:
-    """First line on the status pipe. No code of the step has run before it is written."""
+    """The guardian's first line about an attempt. No code of the step has run before it is written."""
 
     guardian_pid: int
     pid: int
@@ -67,7 +69,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Refused:
-    """First and only line on the status pipe when a fork failed."""
+    """Its first and only line when a fork failed."""
 
     reason: str
 

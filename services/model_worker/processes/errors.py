@@ -3,6 +3,7 @@
 ProcessesError
 ├── ForkServerFailedError   the fork server could not import what it preloads; retrying rarely helps
 ├── ForkServerDiedError     the fork server ended under a request, three times in a row; retryable
+├── GuardianDiedError       a guardian ended before it had started a step; another is tried
 ├── StartRefusedError       the fork server or the guardian could not fork; `reason` holds the traceback; retryable
 ├── ProgramsLostError       warm programs died with the server that had forked them; retryable
 ├── StepReportError         result.json is missing or unreadable
@@ -31,6 +32,10 @@ class ForkServerFailedError(ProcessesError):
 
 class ForkServerDiedError(ProcessesError):
     """The fork server ended before it had started the step: look for a SIGKILL (out of memory?) and try again."""
+
+
+class GuardianDiedError(ProcessesError):
+    """A guardian ended before it had started the step."""
 
 
 class StartRefusedError(ProcessesError):

@@ -1,15 +1,15 @@
-"""The fork server's program: import what steps need, then fork a guardian per request. Single-threaded, and it must be.
+"""The fork server's program: import what steps need, then fork a guardian for each request. It must be single-threaded.
 
     python -m services.model_worker.processes.fork_server <socket> <supervisor's pid> <module[:function]>… <room>
 
-A request on the socket is one byte with four descriptors: the specification (a memory file), the lifeline, the output
-and the status pipe. There is no answer: the guardian speaks for itself on the status pipe. The end of the socket ends
-the server.
+A request on the socket is one byte with the guardian's end of a lifeline. There is no answer: the guardian speaks for
+itself. The end of the socket ends the server.
 """
 
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -27,13 +27,14 @@ from services.model_worker.processes.contract import (
     Refused,
     encode_message,
 )
-from services.model_worker.processes.guardian import Descriptors, guard
+from services.model_worker.processes.guardian import guard
 from services.model_worker.processes.huge_pages import gather_memory
 from services.model_worker.processes.markers import attempt_room
 from services.model_worker.processes.step_process import changed_signals
 from services.model_worker.warm.leftovers import low_descriptors_taken
 
-_DESCRIPTORS = 4
+_GATHERS_AFTER = 1.0
+"""Seconds for which it serves before it gathers its memory."""
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -67,6 +68,7 @@ def _belong_to(parent: int) -> None:
 
 def _preload(modules: Sequence[str]) -> Ready | Failed:
     began = time.monotonic()
+    gc.disable()  # a tenth of the imports' time would go into looking at what they keep
     for module in modules:
         name, _, function = module.partition(":")
         try:
@@ -88,8 +90,6 @@ def _preload(modules: Sequence[str]) -> Ready | Failed:
     # Collecting garbage writes to every object, and so would copy the shared pages in every child.
     gc.collect()
     gc.freeze()
-    gc.disable()
-    gather_memory()
     return Ready(pid=os.getpid(), seconds=time.monotonic() - began)
 
 
@@ -105,26 +105,35 @@ def _start_anew_without(function: str, error: Exception) -> NoReturn:
 
 
 def _serve(supervisor: socket.socket) -> None:
+    """The first sub-task of a new worker does not wait for memory to be gathered."""
+    gathers_at: float | None = time.monotonic() + _GATHERS_AFTER
     while True:
-        # One byte at a time: descriptors travel with their byte, and bytes of two requests are never read as one.
-        data, received, _, _ = socket.recv_fds(supervisor, 1, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        if gathers_at is not None and not _is_asked(supervisor, before=gathers_at):
+            gather_memory()
+            gathers_at = None
+        # One byte at a time: a descriptor travels with its byte, and bytes of two requests are never read as one.
+        data, received, _, _ = socket.recv_fds(supervisor, 1, 1, socket.MSG_CMSG_CLOEXEC)
         if not data:
             return
-        _fork_guardian(supervisor, received)
+        _fork_guardian(supervisor, *received, stays=gathers_at is None)
 
 
-def _fork_guardian(supervisor: socket.socket, received: list[int]) -> None:
-    *_, status = received
+def _is_asked(supervisor: socket.socket, before: float) -> bool:
+    """Wait for a request until then. Whatever comes later is not looked at."""
+    left = before - time.monotonic()
+    return left > 0 and bool(select.select((supervisor,), (), (), left)[0])
+
+
+def _fork_guardian(supervisor: socket.socket, lifeline: int, *, stays: bool) -> None:
     try:
         _flush()
         if os.fork() == 0:
             supervisor.close()
-            guard(Descriptors(*received))
+            guard(lifeline, stays=stays)
     except OSError:
-        _refuse(status, Refused(traceback.format_exc()))
+        _refuse(lifeline, Refused(traceback.format_exc()))
     finally:
-        for descriptor in received:
-            os.close(descriptor)
+        os.close(lifeline)
 
 
 def _flush() -> None:
@@ -133,9 +142,9 @@ def _flush() -> None:
     sys.stderr.flush()
 
 
-def _refuse(status: int, message: Message) -> None:
-    with suppress(BrokenPipeError):
-        os.write(status, encode_message(message))
+def _refuse(lifeline: int, message: Message) -> None:
+    with suppress(ConnectionError):
+        os.write(lifeline, encode_message(message))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""The guardian of one attempt: forks the step process, obeys the lifeline, outlives the step, reports how it ended.
+"""The guardian of a slot: forks a step process for each attempt, outlives it, reports how it ended, obeys the lifeline.
 
-It is forked by the fork server and does as little as it can: no threads, no logging, no model code. It outlives the
-fork server. Only SIGKILL ends it early, and then the kernel kills the step process with it (`die_with_parent`) and
-the supervisor sweeps the rest.
+It is forked by the fork server, which it outlives, and serves one attempt after the other; between two it has no
+descendant. It does as little as it can: no threads, no logging, no model code. Only SIGKILL ends it early, and then
+the kernel kills the step process with it (`die_with_parent`) and the supervisor sweeps the rest.
 """
 
 import os
 import select
 import signal
+import socket
 import traceback
 from collections.abc import Collection
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import NoReturn
 
 from services.model_worker.processes import prctl
 from services.model_worker.processes.contract import (
+    START,
     TERMINATE,
     ChildEnd,
     Message,
@@ -23,11 +25,12 @@ from services.model_worker.processes.contract import (
     Started,
     encode_message,
 )
-from services.model_worker.processes.markers import ATTEMPT_WIDTH, stamp_attempt
+from services.model_worker.processes.markers import ATTEMPT_ROOM, ATTEMPT_WIDTH, stamp_attempt
 from services.model_worker.processes.proc import open_descriptors
 from services.model_worker.processes.reaper import Reaper, signal_descendants
 from services.model_worker.processes.step_process import become_step
 from services.model_worker.warm.leash import Leash
+from services.model_worker.warm.leftovers import FIRST_KEPT
 
 _DEAF_TO = (
     signal.SIGTERM,
@@ -41,77 +44,109 @@ _DEAF_TO = (
 )
 
 
-@dataclass(frozen=True)
-class Descriptors:
-    """What the supervisor sent along with a request; the other ends are in the supervisor alone."""
+def guard(lifeline: int, *, stays: bool) -> NoReturn:
+    """What the fork server's child does, from its first line to its end: that of the lifeline.
 
-    specification: int  # a file
-    lifeline: int  # reading end
-    output: int  # writing end: stdout and stderr of the attempt
-    status: int  # writing end
-
-
-def guard(descriptors: Descriptors) -> NoReturn:
-    """What the fork server's child does, from its first line to its end."""
+    One that does not stay ends with its first attempt.
+    """
     code = 1
+    supervisor = socket.socket(fileno=lifeline)  # never closed but by the end: the last words go by it
     try:
-        _guard(descriptors)
+        _serve(supervisor, _become_guardian(lifeline), stays=stays)
         code = 0
     except BaseException:  # noqa: BLE001 nothing may unwind into the fork server's loop, which this copies
-        _say(descriptors.status, Refused(traceback.format_exc()))
+        _say(lifeline, Refused(traceback.format_exc()))
     finally:
         os._exit(code)
 
 
-def _guard(descriptors: Descriptors) -> None:
-    stamp_attempt(os.pread(descriptors.specification, ATTEMPT_WIDTH, 0))
-    wake = _wake_on_child()
-    gate, opener = os.pipe()
-    leash, leashed = os.pipe()
-    # As early as can be: a page that was written to before the fork is copied once more after it.
-    step = os.fork()
-    if step == 0:
-        ours = (*vars(descriptors).values(), *wake, opener, leash)
-        become_step(descriptors.specification, output=descriptors.output, gate=gate, leash=leashed, inherited=ours)
-    _become_guardian()
-    os.close(gate)
-    _say(descriptors.status, Started(guardian_pid=os.getpid(), pid=step))
-    os.write(opener, b"1")
-    _keep_only(descriptors.lifeline, descriptors.status, leash, *wake)
-    os.set_blocking(leash, False)
-    reaper, programs = Reaper(step), Leash()
-    _watch(reaper, programs, descriptors.lifeline, leash, wake[0])
-    _hear(programs, leash)
-    killed = reaper.kill_the_rest()
-    _say(descriptors.status, _end(reaper, programs, killed - {programs.pid}))
+_DESCRIPTORS = 2
+"""Of an attempt: its specification, which is a memory file, and the writing end of its output."""
 
 
-def _become_guardian() -> None:
+@dataclass(frozen=True)
+class Wake:
+    """A pipe that becomes readable whenever a child ends (a pidfd would not tell of adopted ones)."""
+
+    reading: int
+    writing: int
+
+
+def _become_guardian(lifeline: int) -> Wake:
     os.setsid()  # the run scripts of oasislmf kill by process group: the guardian must be in none of theirs
     prctl.set_name("lossline-guard")
     prctl.adopt_orphans()
     signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
-
-
-def _wake_on_child() -> tuple[int, int]:
-    """A pipe that becomes readable whenever a child ends (a pidfd would not tell of adopted ones)."""
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    wake = Wake(*os.pipe())
+    os.set_blocking(wake.reading, False)
+    os.set_blocking(wake.writing, False)
+    signal.set_wakeup_fd(wake.writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    return reading, writing
+    _keep_only(lifeline, wake.reading, wake.writing)
+    return wake
 
 
 def _keep_only(*kept: int) -> None:
-    """Close every other descriptor: a copy of the output pipe here, and the supervisor would never see its end."""
+    """Close every other descriptor but those of libraries, which steps must find open."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     for descriptor in open_descriptors():
-        if descriptor > 2 and descriptor not in kept:
+        if 2 < descriptor < FIRST_KEPT and descriptor not in kept:
             with suppress(OSError):
                 os.close(descriptor)
+
+
+def _serve(supervisor: socket.socket, wake: Wake, *, stays: bool) -> None:
+    is_last = False
+    while not is_last:
+        command, received = _command(supervisor)
+        if command == START:
+            _guard_attempt(supervisor.fileno(), wake, *received)
+        # Any other was meant for the attempt that had ended when it was written.
+        is_last = not command or (command == START and not stays)
+
+
+def _command(supervisor: socket.socket) -> tuple[bytes, list[int]]:
+    """The next one, with its descriptors; empty when the supervisor is gone."""
+    try:
+        command, received, _, _ = socket.recv_fds(supervisor, 1, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionError:
+        return b"", []
+    return command, received
+
+
+def _guard_attempt(lifeline: int, wake: Wake, specification: int, output: int) -> None:
+    """From the fork of its step to the report of its end."""
+    stamp_attempt(os.pread(specification, ATTEMPT_WIDTH, 0))
+    gate, opener = os.pipe()
+    leash, leashed = os.pipe()
+    try:
+        step = os.fork()
+    except OSError:
+        _close(gate, opener, leash, leashed, specification, output)
+        _say(lifeline, Refused(traceback.format_exc()))
+        return
+    if step == 0:
+        ours = (lifeline, *vars(wake).values(), opener, leash)
+        become_step(specification, output=output, gate=gate, leash=leashed, inherited=ours)
+    # A copy of the output here, and the supervisor would never see its end.
+    _close(gate, leashed, specification, output)
+    _say(lifeline, Started(guardian_pid=os.getpid(), pid=step))
+    os.write(opener, b"1")
+    os.set_blocking(leash, False)
+    reaper, programs = Reaper(step), Leash()
+    _watch(reaper, programs, lifeline, leash, wake.reading)
+    _hear(programs, leash)
+    killed = reaper.kill_the_rest()
+    _close(opener, leash)
+    stamp_attempt(ATTEMPT_ROOM.encode())
+    _say(lifeline, _end(reaper, programs, killed - {programs.pid}))
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _watch(reaper: Reaper, programs: Leash, lifeline: int, leash: int, wake: int) -> None:
@@ -122,7 +157,7 @@ def _watch(reaper: Reaper, programs: Leash, lifeline: int, leash: int, wake: int
     while reaper.step_status is None:
         readable = {descriptor for descriptor, _ in poller.poll()}
         if lifeline in readable:
-            killed, goes_on = _obey(os.read(lifeline, 64))
+            killed, goes_on = _obey(_commands(lifeline))
             programs.killed = programs.killed or killed
             if not goes_on:
                 poller.unregister(lifeline)
@@ -144,10 +179,18 @@ def _hear(programs: Leash, leash: int) -> None:
             programs.feed(os.read(leash, 4096))
 
 
+def _commands(lifeline: int) -> bytes:
+    """What has been written, START never among it; empty when the supervisor is gone."""
+    try:
+        return os.read(lifeline, 64)
+    except ConnectionError:
+        return b""
+
+
 def _obey(commands: bytes) -> tuple[bool, bool]:
     """Carry out what the supervisor wrote: whether that killed, and whether more may come.
 
-    The end of the pipe kills like a command.
+    The end of the lifeline kills like a command.
     """
     kills = not commands or bool(commands.strip(TERMINATE))
     signal_descendants(signal.SIGKILL if kills else signal.SIGTERM)
@@ -165,6 +208,6 @@ def _end(reaper: Reaper, programs: Leash, killed: Collection[int | None]) -> Chi
     )
 
 
-def _say(status: int, message: Message) -> None:
-    with suppress(BrokenPipeError):  # the supervisor is dead; nobody wants to know
-        os.write(status, encode_message(message))
+def _say(lifeline: int, message: Message) -> None:
+    with suppress(ConnectionError):  # the supervisor is dead; nobody wants to know
+        os.write(lifeline, encode_message(message))

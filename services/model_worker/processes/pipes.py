@@ -26,7 +26,7 @@ async def open_reader(descriptor: int) -> tuple[StreamReader, ReadTransport]:
     return reader, transport
 
 
-async def send_descriptors(sock: socket.socket, descriptors: Sequence[int]) -> None:
+async def send_descriptors(sock: socket.socket, byte: bytes, descriptors: Sequence[int]) -> None:
     """Send one byte and the descriptors with it over a non-blocking stream socket; one caller at a time per socket.
 
     Raises ConnectionError when the other end is gone.
@@ -34,7 +34,7 @@ async def send_descriptors(sock: socket.socket, descriptors: Sequence[int]) -> N
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
     while True:
         try:
-            sock.sendmsg([b"."], rights, socket.MSG_NOSIGNAL)
+            sock.sendmsg([byte], rights, socket.MSG_NOSIGNAL)
         except BlockingIOError:
             await _writable(sock)
         else:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ from typing import Self
 
 from services.model_worker.processes.child import Child
 from services.model_worker.processes.contract import ChildSpec
-from services.model_worker.processes.errors import ForkServerDiedError
+from services.model_worker.processes.errors import ForkServerDiedError, GuardianDiedError
+from services.model_worker.processes.lifeline import Lifeline
 from services.model_worker.processes.markers import ATTEMPT_ROOM, ATTEMPT_VARIABLE, SWEEP_VARIABLE, worker_token
 from services.model_worker.processes.server_process import ServerProcess
 from services.model_worker.processes.starting import start_child
@@ -50,6 +52,8 @@ class ForkServer:
         self._mark = {SWEEP_VARIABLE: worker_token(base_directory)}
         self._launching: asyncio.Task[ServerProcess] | None = None
         self._children: set[Child] = set()
+        self._idle: list[Lifeline] = []
+        """To guardians that wait for an attempt."""
 
     async def __aenter__(self) -> Self:
         if not self._at_first_need:
@@ -71,26 +75,41 @@ class ForkServer:
     async def start(self, spec: ChildSpec) -> Child:
         """Start an attempt; no code of it has run when this raises.
 
-        Waits for the imports. Starts the fork server again if it has died, or failed before. Raises
-        ForkServerFailedError, ForkServerDiedError, StartRefusedError.
+        Takes a guardian that waits, or has one forked: then waits for the imports, and starts the fork server again if
+        it has died, or failed before. Raises ForkServerFailedError, ForkServerDiedError, StartRefusedError.
         """
         marked = replace(spec, environ={**spec.environ, **self._mark, ATTEMPT_VARIABLE: spec.attempt})
+        while (guardian := self._waiting_guardian()) is not None:
+            with suppress(GuardianDiedError):
+                return self._keep(await start_child(guardian, marked, self._idle.append))
+        return await self._start_with_new_guardian(marked)
+
+    async def _start_with_new_guardian(self, spec: ChildSpec) -> Child:
         for _ in range(_TRIES):
             launching = self._launch()
+            server = await self._launched(launching)
             try:
-                child = await start_child(await self._launched(launching), marked)
-            except ForkServerDiedError:
+                guardian = await Lifeline.to_new_guardian(server)
+                return self._keep(await start_child(guardian, spec, self._idle.append))
+            except (ForkServerDiedError, GuardianDiedError):
                 LOGGER.warning("The fork server has died; starting another.", extra={"attempt": spec.attempt})
                 await self._forget(launching)
-            else:
-                self._keep(child)
-                return child
         raise ForkServerDiedError
+
+    def _waiting_guardian(self) -> Lifeline | None:
+        while self._idle:
+            guardian = self._idle.pop()
+            if guardian.is_good:
+                return guardian
+            guardian.close()
+        return None
 
     async def close(self) -> None:
         """Kill all attempts, wait for their ends, and end the fork server."""
         await asyncio.gather(*(child.close() for child in self._children))
         self._children.clear()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(guardian.end() for guardian in idle))
         if self._launching is not None:
             await self._forget(self._launching)
 
@@ -118,5 +137,6 @@ class ForkServer:
         if isinstance(outcome, ServerProcess):
             await outcome.close()
 
-    def _keep(self, child: Child) -> None:
+    def _keep(self, child: Child) -> Child:
         self._children = {child, *(other for other in self._children if not other.closed)}
+        return child

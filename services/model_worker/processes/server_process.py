@@ -36,6 +36,11 @@ class ServerProcess:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def lives(self) -> bool:
+        """Whether it is not known to have ended."""
+        return self._process.returncode is None
+
     @classmethod
     async def launch(cls, preload: Sequence[str], environ: Mapping[str, str]) -> Self:
         """Start it and wait for its imports.
@@ -67,13 +72,13 @@ class ServerProcess:
             raise ForkServerDiedError
         LOGGER.info("The fork server is ready.", extra={"pid": message.pid, "seconds": round(message.seconds, 3)})
 
-    async def request(self, descriptors: Sequence[int]) -> None:
-        """Hand over one start. Raises ForkServerDiedError."""
+    async def request(self, lifeline: int) -> None:
+        """Have a guardian forked that has this end of a lifeline. Raises ForkServerDiedError."""
         async with self._turn:
             if self._socket.fileno() < 0:  # closed since by another start, which has seen the death first
                 raise ForkServerDiedError
             try:
-                await send_descriptors(self._socket, descriptors)
+                await send_descriptors(self._socket, b".", (lifeline,))
             except ConnectionError as error:
                 raise ForkServerDiedError from error
 

@@ -1,38 +1,35 @@
-"""Starting one attempt: three pipes, one request, and the guardian's first line."""
+"""Starting one attempt: a request to a guardian, and the guardian's first word about it."""
 
 import os
 from asyncio import ReadTransport, StreamReader
+from collections.abc import Callable
 from contextlib import ExitStack
 
-from services.model_worker.processes.child import Child, Pipes
-from services.model_worker.processes.contract import ChildSpec, Refused, Started, decode_message, encode_spec
-from services.model_worker.processes.errors import ForkServerDiedError, StartRefusedError
+from services.model_worker.processes.child import Child, Output
+from services.model_worker.processes.contract import ChildSpec, Refused, Started, encode_spec
+from services.model_worker.processes.errors import GuardianDiedError, StartRefusedError
+from services.model_worker.processes.lifeline import Lifeline
 from services.model_worker.processes.pipes import memory_file, open_reader
-from services.model_worker.processes.server_process import ServerProcess
 
 
-async def start_child(server: ServerProcess, spec: ChildSpec) -> Child:
-    """Raises ForkServerDiedError and StartRefusedError; then nothing of the step has run, and nothing is left open."""
+async def start_child(lifeline: Lifeline, spec: ChildSpec, give_back: Callable[[Lifeline], None]) -> Child:
+    """Have the guardian, which guards nothing, start an attempt; it is given back once the attempt has ended.
+
+    Raises GuardianDiedError and StartRefusedError; then nothing of the step has run, and nothing is left open.
+    """
     with ExitStack() as undo:
+        undo.callback(lifeline.close)
         with ExitStack() as sent:
             request = memory_file(encode_spec(spec))
             sent.callback(os.close, request)
-            lifeline, cut = _lifeline(undo, sent)
-            output, output_transport, output_end = await _incoming(undo, sent)
-            status, status_transport, status_end = await _incoming(undo, sent)
-            await server.request((request, cut, output_end, status_end))
-        started = _started(await status.readline())
+            output, transport, output_end = await _incoming(undo, sent)
+            try:
+                await lifeline.start((request, output_end))
+            except ConnectionError as error:
+                raise GuardianDiedError from error
+        started = await _started(lifeline)
         undo.pop_all()
-    return Child(spec.attempt, started, Pipes(lifeline, output, status, (output_transport, status_transport)))
-
-
-def _lifeline(undo: ExitStack, sent: ExitStack) -> tuple[int, int]:
-    """The writing end, which never leaves this process (os.pipe makes it close-on-exec), and the guardian's end."""
-    theirs, ours = os.pipe()
-    undo.callback(os.close, ours)
-    sent.callback(os.close, theirs)
-    os.set_blocking(ours, False)
-    return ours, theirs
+    return Child(spec.attempt, started, Output(output, transport), lifeline, give_back)
 
 
 async def _incoming(undo: ExitStack, sent: ExitStack) -> tuple[StreamReader, ReadTransport, int]:
@@ -44,10 +41,10 @@ async def _incoming(undo: ExitStack, sent: ExitStack) -> tuple[StreamReader, Rea
     return reader, transport, theirs
 
 
-def _started(line: bytes) -> Started:
-    message = decode_message(line) if line.endswith(b"\n") else None
+async def _started(lifeline: Lifeline) -> Started:
+    message, _ = await lifeline.said()
     if isinstance(message, Refused):
         raise StartRefusedError(message.reason)
     if not isinstance(message, Started):
-        raise ForkServerDiedError
+        raise GuardianDiedError
     return message

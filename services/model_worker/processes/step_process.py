@@ -29,8 +29,8 @@ def become_step(specification: int, *, output: int, gate: int, leash: int, inher
     """Never returns. A byte comes out of `gate` once the guardian has told the supervisor of this process; `leash` is
     for the program server.
 
-    `inherited` are descriptors of the guardian that must have no copy here: the specification's, the other end of the
-    gate, and so on.
+    `inherited` are descriptors of the guardian that must have no copy here: the lifeline's, the other end of the gate,
+    and so on.
 
     Leaves by os._exit, so that exit handlers of the fork server do not run here; threads end with the entry.
     """
@@ -39,7 +39,7 @@ def become_step(specification: int, *, output: int, gate: int, leash: int, inher
         signal.set_wakeup_fd(-1)
         _attach_output(output)
         spec = decode_spec(os.pread(specification, os.fstat(specification).st_size, 0))
-        _close(inherited)
+        _close((specification, output, *inherited))
         _die_with_guardian(gate)
         _look_fresh(spec)
         _start_warm_programs(leash)
@@ -121,13 +121,13 @@ def changed_signals() -> frozenset[int]:
 
 def _reset_signals() -> None:
     """What a Python program starts with."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in changed_signals():
         with suppress(OSError, ValueError):  # a few of the real-time signals belong to libc
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # last: a SIGTERM that has come meanwhile ends the step
 
 
 def _be_killed_first() -> None:
