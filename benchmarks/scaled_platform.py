@@ -45,6 +45,14 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
+class Tried:
+    """An attempt: why it ended, None where it completed, and whether its step had been started."""
+
+    cause: str | None
+    began: bool
+
+
+@dataclass(frozen=True)
 class Bench:
     """One model of a platform, and what it is to compute."""
 
@@ -82,11 +90,11 @@ class Bench:
             raise RuntimeError(f"analysis {analysis} has ended as {found['status']}")
         return bool(found["status"] == "RUN_COMPLETED" and not found["status_count"]["TOTAL_IN_QUEUE"])
 
-    def causes(self, analysis: int) -> list[list[str | None]]:
-        """Of each of its sub-tasks, why its attempts ended; None for one that completed."""
+    def attempts(self, analysis: int) -> list[list[Tried]]:
+        """The attempts of each of its sub-tasks."""
         rows = self.client.get(f"v2/analyses/{analysis}/sub_task_list/")
-        attempts = (self.client.get(f"v2/analysis-task-statuses/{row['id']}/attempts/") for row in rows)
-        return [[each["cause"] for each in of_one] for of_one in attempts]
+        found = (self.client.get(f"v2/analysis-task-statuses/{row['id']}/attempts/") for row in rows)
+        return [[Tried(each["cause"], began=each["started"] is not None) for each in of_one] for of_one in found]
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ def rows(found: Mapping[str, Any], first_goal: float = FIRST_SECONDS) -> list[tu
     if changes := found.get("changes"):
         what = f"{changes['changes']} changes of the wanted number, {changes['workers_started']} workers started"
         told.append((f"{what}: sub-tasks interrupted, of {changes['sub_tasks']:,}", changes["interrupted"], "0"))
+        told.append(("the same: sub-tasks handed back before they began", changes["handed_back"], ""))
     if steady := found.get("steady"):
         what = (
             f"a steady run of {steady['chunks']} chunks in {steady['run_seconds']:.0f} s: changes of the wanted number"

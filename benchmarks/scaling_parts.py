@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from benchmarks.scaled_platform import Bench, ScaledPlatform
+from benchmarks.scaled_platform import Bench, ScaledPlatform, Tried
 
 T = TypeVar("T")
 
@@ -20,7 +20,11 @@ _BETWEEN_KILLS = (1.0, 3.0)
 
 @dataclass(frozen=True)
 class Changes:
-    """What changes of the wanted number did. `interrupted`: sub-tasks that took more than one attempt."""
+    """What changes of the wanted number did to sub-tasks.
+
+    `interrupted`: an attempt had begun and was ended. `handed_back`: granted in the moment in which the worker was told
+    to leave, and given to another before it began.
+    """
 
     changes: int
     workers_started: int
@@ -28,6 +32,7 @@ class Changes:
     runs: int
     sub_tasks: int
     interrupted: int
+    handed_back: int
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,9 @@ def random_changes(bench: Bench, changes: int, most: int, chunks: int, seed: int
     bench.want(worker_count_fixed=most)
     wait(lambda: bench.ended(analyses[-1]), "the last run is completed")
     there = bench.serving()
-    causes = [each for analysis in analyses for each in bench.causes(analysis)]
-    return Changes(changes, len(seen | there), len(seen - there), len(analyses), len(causes), _interrupted(causes))
+    tried = [each for analysis in analyses for each in bench.attempts(analysis)]
+    counts = len(seen | there), len(seen - there), len(analyses), len(tried)
+    return Changes(changes, *counts, _interrupted(tried), _handed_back(tried))
 
 
 def steady_run(scaled: ScaledPlatform, chunks: int, most: int) -> Steady:
@@ -115,18 +121,23 @@ def controller_restarts(scaled: ScaledPlatform, kills: int, workers: int, chunks
             seen |= bench.serving()
             time.sleep(_POLL)
     wait(lambda: bench.ended(analysis), "the run is completed")
-    there, causes = bench.serving(), bench.causes(analysis)
+    there, tried = bench.serving(), bench.attempts(analysis)
     bench.want(worker_count_min=0)
     lost, doubled = len(first - there), len((seen | there) - first)
-    return Restarts(kills, workers, lost, doubled, len(causes), _interrupted(causes))
+    return Restarts(kills, workers, lost, doubled, len(tried), _interrupted(tried))
 
 
-def _interrupted(causes: Sequence[Sequence[str | None]]) -> int:
-    """How many sub-tasks took more than the one attempt that completed; they are named on standard error."""
-    found = [each for each in causes if list(each) != [None]]
+def _interrupted(sub_tasks: Sequence[Sequence[Tried]]) -> int:
+    """How many had an attempt that began and did not complete; they are named on standard error."""
+    found = [each for each in sub_tasks if any(tried.began and tried.cause is not None for tried in each)]
     for each in found:
         sys.stderr.write(f"a sub-task was interrupted: {each}\n")
     return len(found)
+
+
+def _handed_back(sub_tasks: Sequence[Sequence[Tried]]) -> int:
+    """How many attempts ended before they began."""
+    return sum(not tried.began and tried.cause is not None for each in sub_tasks for tried in each)
 
 
 def _kill(scaled: ScaledPlatform) -> None:
