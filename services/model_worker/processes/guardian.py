@@ -50,8 +50,8 @@ def guard(lifeline: int, *, stays: bool) -> NoReturn:
     One that does not stay ends with its first attempt.
     """
     code = 1
-    supervisor = socket.socket(fileno=lifeline)  # never closed but by the end: the last words go by it
     try:
+        supervisor = socket.socket(fileno=lifeline)  # never closed but by the end: the last words go by it
         _serve(supervisor, _become_guardian(lifeline), stays=stays)
         code = 0
     except BaseException:  # noqa: BLE001 nothing may unwind into the fork server's loop, which this copies
