@@ -1,8 +1,8 @@
 """python -m benchmarks.scaling: a fleet of processes that follows the work, on a platform of its own.
 
 See README.md beside this file. Each part can be measured by itself (`--parts`): what a file of results has of others
-stays. With `--api` the parts that need no more than clients have are measured on a platform that runs, with the
-example model: in containers, for example.
+stays. With `--api` the parts that need no more than clients have are measured on a platform that runs in containers,
+with the example model, as `make up` leaves it.
 """
 
 import argparse
@@ -34,22 +34,30 @@ PARTS = ("first", "changes", "steady", "restarts")
 OF_CLIENTS = ("first", "changes")
 """Parts that any platform can be measured by, from outside."""
 
+IN_CONTAINERS = "_in_containers"
+"""What the results of these parts end with where the platform ran in containers."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write what was asked for."""
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     found: dict[str, Any] = {"machine": f"{len(os.sched_getaffinity(0))} cores", "load_before": load()}
+    measured: dict[str, Any] = {}
     for part in PARTS:
         if part in given.parts:
             print(f"measuring: {part}", file=sys.stderr, flush=True)
-            found[part] = _on_running(part, given) if given.api else _on_our_own(part, given)
-    found["load_after"] = load()
+            if given.api:
+                measured[part + IN_CONTAINERS] = _on_running(part, given)
+            else:
+                measured[part] = _on_our_own(part, given)
+    found |= measured | {"load_after": load()}
     if given.out is not None:
         before = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
-        if given.add and "changes" in before and "changes" in found:
-            found["changes"] = {key: before["changes"][key] + count for key, count in found["changes"].items()}
-        found = found | before | {part: found[part] for part in given.parts} | {"load_after": found["load_after"]}
+        for part in ("changes", f"changes{IN_CONTAINERS}"):
+            if given.add and part in before and part in measured:
+                measured[part] = {key: before[part][key] + count for key, count in measured[part].items()}
+        found = found | before | measured | {"load_after": found["load_after"]}
         given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     show(found, Console())
     return 0
@@ -93,25 +101,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunks", type=int, default=200, help="of each run but those of the first start")
     parser.add_argument("--seconds", type=float, default=0.5, help="that a chunk takes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--api", help="a platform that runs and has the example model")
+    parser.add_argument("--api", help="a platform in containers that has the example model")
     parser.add_argument("--username", default=Login.username)
     parser.add_argument("--password", default=Login.password)
     parser.add_argument("--out", type=Path)
     return parser
 
 
-def rows(found: Mapping[str, Any], first_goal: float = FIRST_SECONDS) -> list[tuple[str, Any, str]]:
+def rows(found: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     """What was measured, the figure, and the goal."""
-    told: list[tuple[str, Any, str]] = []
-    if starts := found.get("first"):
-        told.append(
-            ("request to first sub-task without a worker, s, median", statistics.median(starts), f"≤ {first_goal:g}")
-        )
-        told.append(("the slowest of them", max(starts), ""))
-    if changes := found.get("changes"):
-        what = f"{changes['changes']} changes of the wanted number, {changes['workers_started']} workers started"
-        told.append((f"{what}: sub-tasks interrupted, of {changes['sub_tasks']:,}", changes["interrupted"], "0"))
-        told.append(("the same: sub-tasks handed back before they began", changes["handed_back"], ""))
+    told = _rows_of_clients(found, "", FIRST_SECONDS)
+    told += _rows_of_clients(found, IN_CONTAINERS, FIRST_SECONDS_IN_CONTAINERS)
     if steady := found.get("steady"):
         what = (
             f"a steady run of {steady['chunks']} chunks in {steady['run_seconds']:.0f} s: changes of the wanted number"
@@ -122,6 +122,22 @@ def rows(found: Mapping[str, Any], first_goal: float = FIRST_SECONDS) -> list[tu
         told.append((f"{what}: workers lost, of {restarts['workers']}", restarts["lost"], "0"))
         told.append((f"{what}: workers doubled", restarts["doubled"], "0"))
         told.append((f"{what}: sub-tasks interrupted, of {restarts['sub_tasks']:,}", restarts["interrupted"], "0"))
+    return told
+
+
+def _rows_of_clients(found: Mapping[str, Any], ending: str, goal: float) -> list[tuple[str, Any, str]]:
+    told: list[tuple[str, Any, str]] = []
+    where = ending.replace("_", " ")
+    if starts := found.get(f"first{ending}"):
+        what = f"request to first sub-task without a worker{where}, s"
+        told += [
+            (f"{what}, median", statistics.median(starts), f"≤ {goal:g}"),
+            ("the slowest of them", max(starts), ""),
+        ]
+    if changes := found.get(f"changes{ending}"):
+        what = f"{changes['changes']} changes of the wanted number{where}, {changes['workers_started']} workers started"
+        told.append((f"{what}: sub-tasks interrupted, of {changes['sub_tasks']:,}", changes["interrupted"], "0"))
+        told.append(("the same: sub-tasks handed back before they began", changes["handed_back"], ""))
     return told
 
 

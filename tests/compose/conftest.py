@@ -16,7 +16,7 @@ from tests.compose.engine import docker, docker_engine
 from tests.compose.runs import CHUNKS, ended, requested
 from tests.compose.stack import Stack, new_stack
 from tests.compose.swarm import Host, second_host, swarm_manager
-from tests.compose.swarm_stack import new_swarm_stack, remove_data, swarm_logs
+from tests.compose.swarm_stack import IMAGES, new_swarm_stack, remove_data, swarm_logs
 
 HERE = Path(__file__).parent
 LAST = ("test_with_tls.py", "test_swarm.py")
@@ -88,14 +88,14 @@ def undisturbed(stack: Stack, side_by_side: tuple[int, int], tmp_path_factory: p
 
 @pytest.fixture(scope="module")
 def other_host(engine: None, built: Stack) -> Iterator[Host]:
-    """A second host in a Swarm of two; it has the image of the example model's workers."""
-    image = f"lossline-coastwind:{built.environ['LOSSLINE_VERSION']}"
+    """A second host in a Swarm of two; it has the images of all that may run there."""
+    version = built.environ["LOSSLINE_VERSION"]
     with (
         swarm_manager(),
         tempfile.TemporaryDirectory(prefix="lossline-second-", dir="/var/tmp") as folder,
         second_host(Path(folder)) as host,
     ):
-        host.take_image(image)
+        host.take_images([f"lossline-{part}:{version}" for part in IMAGES])
         yield host
 
 

@@ -88,9 +88,9 @@ class Host:
         """What a command of its engine prints."""
         return docker("--host", f"unix://{self.folder}/docker.sock", *arguments).stdout
 
-    def take_image(self, image: str) -> None:
-        """Have an image that the other host has."""
-        pipe = f'docker save "{image}" | docker --host "unix://{self.folder}/docker.sock" load --quiet'
+    def take_images(self, images: Sequence[str]) -> None:
+        """Have images that the other host has; what they share is taken once."""
+        pipe = f'docker save {" ".join(images)} | docker --host "unix://{self.folder}/docker.sock" load --quiet'
         subprocess.run(["bash", "-o", "pipefail", "-c", pipe], check=True, capture_output=True, timeout=300)
 
     def cut_off(self) -> None:

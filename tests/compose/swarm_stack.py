@@ -8,11 +8,15 @@ from pathlib import Path
 import yaml
 
 from services.embedded.environment import Login
-from tests.compose.engine import CHECKOUT, docker
+from tests.compose.engine import docker
 from tests.compose.runs import eventually
 from tests.compose.stack import MODELS, Stack, compose_files, copy_checkout, environment
 
 PROJECT = "lossline-swarm-tests"
+ON_EVERY_HOST = ("api", "websocket", "task_controller", "worker_monitor")
+"""Services that keep nothing: as many of each as there are hosts."""
+IMAGES = ("operations", "api", "websocket", "task-controller", "worker-monitor", "worker", "coastwind")
+"""Of all that may run on a host that has no volumes, and is no manager."""
 WORKERS = 3
 """More than fit the second host, on which the Swarm puts the first ones: nothing else is there."""
 _OF_A_HOST = 0.4
@@ -26,13 +30,11 @@ def new_swarm_stack(folder: Path) -> Stack:
     secrets = folder / "secrets"
     secrets.mkdir()
     (secrets / "admin_password").write_text("of the tests' own")
-    swarm_files = ("compose/swarm.yaml", str(CHECKOUT / "tests" / "compose" / "one-host.yaml"))
     environ = environment(folder) | {
         "COMPOSE_PROJECT_NAME": PROJECT,
         "COMPOSE_FILES": compose_files(),
-        "SWARM_FILES": " ".join(swarm_files),
         "LOSSLINE_SECRETS": str(secrets),
-        "LOSSLINE_REPLICAS": "1",
+        "LOSSLINE_REPLICAS": "2",
         "LOSSLINE_WORKERS": str(WORKERS),
     }
     manager = docker("info", "--format", "{{.Swarm.NodeID}}").stdout.strip()
