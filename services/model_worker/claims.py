@@ -1,8 +1,7 @@
-"""The claims of a worker: one at a time, each asked until it is answered."""
+"""The claims of a worker, each for a slot and asked until it is answered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
@@ -11,32 +10,13 @@ from shared.messages.catalogue import AttemptFinished, ClaimAnswered, ClaimWork,
 
 @dataclass
 class Claims:
-    """Asks on behalf of one worker. `again_after` in seconds.
-
-    Whoever claims has the turn, from before it asks until what it was granted has its slot: a sub-task that wants all
-    slots is known to the next one.
-    """
+    """Asks on behalf of one worker. `again_after` in seconds."""
 
     worker_id: str
     queue: str
     again_after: float
     say: Callable[[Message], Awaitable[None]]
     _open: dict[UUID, asyncio.Future[ClaimAnswered]] = field(default_factory=dict)
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @asynccontextmanager
-    async def turn(self, within: float | None = None) -> AsyncIterator[bool]:
-        """Wait for the turn, at most `within` seconds. Yields whether it has come."""
-        try:
-            async with asyncio.timeout(within):
-                await self._turn.acquire()
-        except TimeoutError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self._turn.release()
 
     async def with_token(self, slot: int) -> ClaimAnswered:
         """Claim for a free slot, with a token in hand."""
@@ -55,8 +35,8 @@ class Claims:
             future.set_result(message)
 
     async def late_grants(self, patience: float) -> Iterable[Grant]:
-        """What the open claims are granted within so many seconds each. Nobody waits for an answer after that."""
-        answers = [await self._last_answer(claim_id, patience) for claim_id in tuple(self._open)]
+        """What the open claims are granted within so many seconds. Nobody waits for an answer after that."""
+        answers = await asyncio.gather(*(self._last_answer(claim_id, patience) for claim_id in tuple(self._open)))
         return [answer.grant for answer in answers if answer.grant is not None]
 
     async def _ask(self, claim: ClaimWork, first: Message) -> ClaimAnswered:

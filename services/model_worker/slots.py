@@ -9,12 +9,16 @@ from shared.core.plan import SlotWeight
 
 
 class Slots:
-    """`total` slots, numbered from 0. Sub-tasks of weight ALL are executed with no other beside them."""
+    """`total` slots, numbered from 0. Sub-tasks of weight ALL are executed with no other beside them.
+
+    A slot is taken from before work is claimed for it: what a claim is still to be granted counts as running.
+    """
 
     def __init__(self, total: int) -> None:
         self.total = total
         self._taken: set[int] = set()
-        self._exclusive: int | None = None
+        self._alone: list[int] = []
+        """Slots whose sub-tasks have, or wait for, all of them; in the order in which they get them."""
         self.leaving = 0
         """Attempts that have left their slots and still upload."""
         self._changed = asyncio.Condition()
@@ -22,41 +26,44 @@ class Slots:
     @property
     def free(self) -> int:
         """Slots for which work may be claimed: none while a sub-task has, or waits for, all of them."""
-        return 0 if self._exclusive is not None else self.total - len(self._taken)
-
-    @property
-    def first_free(self) -> int | None:
-        """The free slot with the lowest number, or None while no work may be claimed."""
-        return min(set(range(self.total)) - self._taken) if self.free else None
+        return 0 if self._alone else self.total - len(self._taken)
 
     async def wait_free(self) -> None:
         """Wait until work may be claimed for a free slot."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.free > 0)
 
+    def take_free(self) -> int | None:
+        """Take the free slot with the lowest number, to claim work for it; None while no work may be claimed."""
+        if not self.free:
+            return None
+        slot = min(set(range(self.total)) - self._taken)
+        self._taken.add(slot)
+        return slot
+
     def may_go_on(self, slot: int) -> bool:
         """Whether work may be claimed for a slot whose sub-task has ended: no other one has, or wants, all slots."""
-        return self._exclusive in (None, slot)
+        return self._alone in ([], [slot])
 
-    def take(self, slot: int, weight: SlotWeight) -> None:
-        """Take a slot at once, so that the next claim sees it. Of weight ALL, nothing more is claimed."""
-        self._taken.add(slot)
+    def begin(self, slot: int, weight: SlotWeight) -> None:
+        """What was claimed for a slot is there: of weight ALL, nothing more is claimed until it has ended.
+
+        Several that want all slots, claimed side by side, get them one after the other.
+        """
         if weight == SlotWeight.ALL:
-            self._exclusive = slot
+            self._alone.append(slot)
 
     async def go_on(self, slot: int, weight: SlotWeight) -> None:
-        """Keep the slot for the sub-task that follows on it, which may want less than the one before, or more."""
+        """Begin the sub-task that follows on a slot, which may want less than the one before, or more."""
         async with self._changed:
-            if slot == self._exclusive:
-                self._exclusive = None
-            self.take(slot, weight)
+            self._leave_alone(slot)
+            self.begin(slot, weight)
             self._changed.notify_all()
 
     async def wait_turn(self, slot: int) -> None:
-        """Wait until the sub-task that took the slot may begin: of weight ALL, until no other slot is taken."""
-        if slot == self._exclusive:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._taken == {slot})
+        """Wait until a sub-task of weight ALL may begin: until only such have slots, and it is the first of them."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._alone[0] == slot and self._taken == set(self._alone))
 
     @asynccontextmanager
     async def held(self, slot: int) -> AsyncIterator["Tenure"]:
@@ -71,11 +78,15 @@ class Slots:
                 await self.give_back(slot)
 
     async def give_back(self, slot: int) -> None:
+        """Nothing runs in it any more, and nothing is claimed for it."""
         async with self._changed:
             self._taken.discard(slot)
-            if slot == self._exclusive:
-                self._exclusive = None
+            self._leave_alone(slot)
             self._changed.notify_all()
+
+    def _leave_alone(self, slot: int) -> None:
+        if slot in self._alone:
+            self._alone.remove(slot)
 
 
 @dataclass

@@ -32,8 +32,6 @@ from shared.messages.envelope import decode, encode
 
 log = logging.getLogger(__name__)
 
-_REPORT_WAITS = 0.1
-"""Seconds that a report waits for the turn to claim with it; a claim usually has its answer after some milliseconds."""
 _FORGET_EVERY = 60.0
 """Seconds between two looks for objects that nobody has used for long."""
 
@@ -136,15 +134,19 @@ class Supervisor:
 
     async def _claim_with_token(self) -> bool:
         """Claim for a free slot. Returns whether there was one: meanwhile a sub-task may want them all."""
-        async with self._claims.turn():
-            slot = self.slots.first_free
-            if slot is None:
-                return False
+        slot = self.slots.take_free()
+        if slot is None:
+            return False
+        grant = None
+        try:
             grant = (await self._claims.with_token(slot)).grant
-            if grant is not None:
-                self.slots.take(slot, grant.weight)
-                self._start(self._serve(slot, self._begin(grant)), f"slot {slot}")
-            return True
+        finally:
+            if grant is None:
+                await self.slots.give_back(slot)
+        if grant is not None:
+            self.slots.begin(slot, grant.weight)
+            self._start(self._serve(slot, self._begin(grant)), f"slot {slot}")
+        return True
 
     async def _consume_while_free(self) -> None:
         if self._tokens is None:
@@ -191,22 +193,18 @@ class Supervisor:
         await self._consume_while_free()
 
     async def _go_on(self, report: AttemptFinished, tenure: Tenure) -> Attempt | None:
-        """Report, and claim in the same message for the slot that has become free, without a token.
-
-        A claim that waits for its answer keeps no report waiting for long: then the slot waits for a token.
-        """
-        async with self._claims.turn(within=_REPORT_WAITS) as has_turn:
-            if not has_turn or not self._may_go_on(tenure):
-                await self._say(report)
-                return None
-            answer = await self._claims.with_report(report, tenure.slot)
-            if answer.grant is None:
-                return None
-            if self.draining.is_set():
-                self._hand_back(answer.grant)
-                return None
-            await self.slots.go_on(tenure.slot, answer.grant.weight)
-            following = self._begin(answer.grant)
+        """Report, and claim in the same message for the slot that has become free, without a token."""
+        if not self._may_go_on(tenure):
+            await self._say(report)
+            return None
+        answer = await self._claims.with_report(report, tenure.slot)
+        if answer.grant is None:
+            return None
+        if self.draining.is_set():
+            self._hand_back(answer.grant)
+            return None
+        await self.slots.go_on(tenure.slot, answer.grant.weight)
+        following = self._begin(answer.grant)
         await self._consume_while_free()
         if answer.token_left:
             self._start(self._remove_token(), "a token too many")

@@ -123,6 +123,11 @@ class Controller:
         """Say something to one worker that is no message."""
         self._publish(OutgoingMessage("", names.worker_queue(worker_id), body))
 
+    def answer_late(self, claim: ClaimWork, grant: Grant, settled: UUID) -> None:
+        """Answer a claim that it was deaf to when it came."""
+        self._granted.add(grant.attempt_id)
+        self.tell(claim.worker_id, ClaimAnswered(claim.claim_id, grant, settled=settled))
+
     def tell_all(self, message: Message) -> None:
         """Say something to all workers."""
         self._publish(OutgoingMessage(names.CONTROL_EXCHANGE, "", encode(message), mandatory=False))

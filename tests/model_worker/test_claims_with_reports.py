@@ -86,10 +86,11 @@ def test_what_is_granted_without_a_token_to_a_worker_that_drains_is_handed_back(
     bench: Bench, controller: Controller
 ) -> None:
     worker = bench.start(1)
-    first = bench.grant({})
+    first, first_runs, first_goes_on = bench.waiting()
     controller.offer(first)
-    wait_for(lambda: controller.claims, "a claim")
+    wait_for(first_runs.exists, "the first step")
     controller.deaf_to = 1000
+    first_goes_on.touch()
     (claim,) = wait_for(lambda: controller.next_claims[:1], "a claim without a token")
     controller.tell(worker.worker_id, DrainWorker(worker.worker_id))
     grant, runs, _ = bench.waiting()
@@ -100,9 +101,7 @@ def test_what_is_granted_without_a_token_to_a_worker_that_drains_is_handed_back(
     assert not runs.exists()
 
 
-def test_a_claim_without_an_answer_keeps_the_report_of_another_slot_waiting_for_a_moment_only(
-    bench: Bench, controller: Controller
-) -> None:
+def test_a_claim_without_an_answer_keeps_no_other_slot_waiting(bench: Bench, controller: Controller) -> None:
     bench.start(2)
     first, first_runs, first_goes_on = bench.waiting()
     second, second_runs, second_goes_on = bench.waiting()
@@ -110,6 +109,37 @@ def test_a_claim_without_an_answer_keeps_the_report_of_another_slot_waiting_for_
     wait_for(lambda: first_runs.exists() and second_runs.exists(), "two steps at once")
     controller.deaf_to = 1000
     first_goes_on.touch()
-    assert controller.report_of(first).claim is not None
+    unanswered = controller.report_of(first).claim
     second_goes_on.touch()
-    assert controller.report_of(second).claim is None
+    claim = controller.report_of(second).claim
+    assert unanswered is not None
+    assert claim is not None
+    assert {unanswered.slot, claim.slot} == {0, 1}
+    third, third_runs, third_goes_on = bench.waiting()
+    controller.answer_late(claim, third, settled=second.attempt_id)
+    wait_for(third_runs.exists, "the step that the second claim was granted")
+    third_goes_on.touch()
+    assert controller.report_of(third).cause is None
+
+
+def test_two_of_weight_all_that_were_claimed_side_by_side_run_one_after_the_other(
+    bench: Bench, controller: Controller
+) -> None:
+    bench.start(2)
+    small = [bench.waiting() for _ in range(2)]
+    controller.offer(*(grant for grant, _, _ in small))
+    wait_for(lambda: all(runs.exists() for _, runs, _ in small), "two steps at once")
+    controller.deaf_to = 1000
+    for _, _, goes_on in small:
+        goes_on.touch()
+    claims = [controller.report_of(grant).claim for grant, _, _ in small]
+    large = [bench.waiting(step="generate-losses-output", weight=SlotWeight.ALL) for _ in range(2)]
+    for claim, (before, _, _), (grant, _, _) in zip(claims, small, large, strict=True):
+        assert claim is not None
+        controller.answer_late(claim, grant, settled=before.attempt_id)
+    wait_for(lambda: any(runs.exists() for _, runs, _ in large), "one of them runs")
+    controller.next_beat()
+    assert [runs.exists() for _, runs, _ in large].count(True) == 1, "the other waits"
+    for _, _, goes_on in large:
+        goes_on.touch()
+    assert [controller.report_of(grant).cause for grant, _, _ in large] == [None, None]

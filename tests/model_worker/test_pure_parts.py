@@ -31,32 +31,38 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
+def begun(slots: Slots, *weights: SlotWeight) -> list[int]:
+    """The slots, from the lowest free one on, on which sub-tasks of these weights have begun."""
+    taken = [slot for _ in weights if (slot := slots.take_free()) is not None]
+    for slot, weight in zip(taken, weights, strict=True):
+        slots.begin(slot, weight)
+    return taken
+
+
 class TestSlots:
     async def test_slots_are_given_out_from_the_lowest_on(self) -> None:
         slots = Slots(3)
-        slots.take(0, SlotWeight.ONE)
-        slots.take(1, SlotWeight.ONE)
+        begun(slots, SlotWeight.ONE, SlotWeight.ONE)
         async with slots.held(0):
             pass
         await slots.wait_free()
-        assert (slots.first_free, slots.free) == (0, 2)
+        assert (slots.free, slots.take_free(), slots.free) == (2, 0, 1)
 
     async def test_whoever_waits_is_woken_when_a_slot_comes_free(self) -> None:
         slots = Slots(1)
-        slots.take(0, SlotWeight.ONE)
+        begun(slots, SlotWeight.ONE)
         waiting = asyncio.create_task(slots.wait_free())
         await settled()
         assert not waiting.done()
         async with slots.held(0):
             pass
         await waiting
-        assert slots.first_free == 0
+        assert slots.take_free() == 0
 
     async def test_one_of_weight_all_waits_for_the_others_and_nothing_is_free_meanwhile(self) -> None:
         slots = Slots(3)
-        slots.take(0, SlotWeight.ONE)
-        slots.take(1, SlotWeight.ALL)
-        assert (slots.free, slots.first_free) == (0, None)
+        begun(slots, SlotWeight.ONE, SlotWeight.ALL)
+        assert (slots.free, slots.take_free()) == (0, None)
         turn = asyncio.create_task(slots.wait_turn(1))
         await settled()
         assert not turn.done()
@@ -68,40 +74,33 @@ class TestSlots:
             pass
         assert slots.free == 3
 
-    async def test_one_of_weight_one_has_its_turn_at_once(self) -> None:
-        slots = Slots(2)
-        slots.take(0, SlotWeight.ONE)
-        slots.take(1, SlotWeight.ONE)
-        await asyncio.wait_for(slots.wait_turn(1), 1)
-
     async def test_a_slot_comes_back_before_its_end_when_its_holder_leaves(self) -> None:
         slots = Slots(1)
-        slots.take(0, SlotWeight.ALL)
+        begun(slots, SlotWeight.ALL)
         async with slots.held(0) as tenure:
             await tenure.leave()
-            assert slots.first_free == 0
-            slots.take(0, SlotWeight.ALL)
+            assert begun(slots, SlotWeight.ALL) == [0]
             await asyncio.wait_for(slots.wait_turn(0), 1)
         assert slots.free == 0, "the slot is another's by now"
 
     async def test_no_more_leave_early_than_there_are_slots(self) -> None:
         slots = Slots(1)
-        slots.take(0, SlotWeight.ONE)
+        begun(slots, SlotWeight.ONE)
         async with slots.held(0) as tenure:
             await tenure.leave()
-            slots.take(0, SlotWeight.ONE)
+            begun(slots, SlotWeight.ONE)
             async with slots.held(0) as next_tenure:
                 await next_tenure.leave()
                 assert slots.free == 0, "the one before still uploads"
             assert slots.free == 1
-        slots.take(0, SlotWeight.ONE)
+        begun(slots, SlotWeight.ONE)
         async with slots.held(0) as tenure:
             await tenure.leave()
             assert slots.free == 1
 
     async def test_a_slot_comes_back_when_what_held_it_fails(self) -> None:
         slots = Slots(1)
-        slots.take(0, SlotWeight.ALL)
+        begun(slots, SlotWeight.ALL)
         with pytest.raises(KeyError):
             async with slots.held(0):
                 raise KeyError
@@ -109,29 +108,60 @@ class TestSlots:
 
     async def test_the_end_of_a_small_one_does_not_end_the_claim_of_weight_all(self) -> None:
         slots = Slots(3)
-        slots.take(0, SlotWeight.ONE)
-        slots.take(1, SlotWeight.ONE)
-        slots.take(2, SlotWeight.ALL)
+        begun(slots, SlotWeight.ONE, SlotWeight.ONE, SlotWeight.ALL)
         async with slots.held(0):
             pass
         assert slots.free == 0
 
     async def test_a_slot_goes_on_unless_another_wants_all_of_them(self) -> None:
         slots = Slots(2)
-        slots.take(0, SlotWeight.ONE)
+        begun(slots, SlotWeight.ONE)
         assert slots.may_go_on(0)
-        slots.take(1, SlotWeight.ALL)
+        begun(slots, SlotWeight.ALL)
         assert (slots.may_go_on(0), slots.may_go_on(1)) == (False, True)
 
     async def test_what_follows_on_a_slot_may_want_less_or_more_than_what_was_before(self) -> None:
         slots = Slots(2)
-        slots.take(0, SlotWeight.ALL)
+        begun(slots, SlotWeight.ALL)
         waiting = asyncio.create_task(slots.wait_free())
         await slots.go_on(0, SlotWeight.ONE)
         await asyncio.wait_for(waiting, 1)
-        assert slots.first_free == 1
+        assert slots.free == 1
         await slots.go_on(0, SlotWeight.ALL)
-        assert slots.first_free is None
+        assert slots.free == 0
+
+    async def test_what_a_claim_is_still_to_be_granted_counts_as_running(self) -> None:
+        slots = Slots(2)
+        claimed_for = slots.take_free()
+        assert (claimed_for, slots.free) == (0, 1)
+        begun(slots, SlotWeight.ALL)
+        turn = asyncio.create_task(slots.wait_turn(1))
+        await settled()
+        assert not turn.done(), "the claim may be granted a sub-task yet"
+        slots.begin(0, SlotWeight.ONE)
+        await settled()
+        assert not turn.done()
+        await slots.give_back(0)
+        await asyncio.wait_for(turn, 1)
+
+    async def test_several_of_weight_all_have_their_turns_one_after_the_other(self) -> None:
+        slots = Slots(3)
+        one, other, third = slots.take_free(), slots.take_free(), slots.take_free()
+        assert (one, other, third) == (0, 1, 2)
+        slots.begin(1, SlotWeight.ALL)
+        slots.begin(0, SlotWeight.ALL)
+        turns = [asyncio.create_task(slots.wait_turn(slot)) for slot in (0, 1)]
+        await settled()
+        assert not any(turn.done() for turn in turns), "a claim for the third slot has no answer yet"
+        await slots.give_back(2)
+        await settled()
+        assert [turn.done() for turn in turns] == [False, True], "the one that was granted first"
+        assert not slots.may_go_on(1)
+        await slots.give_back(1)
+        await asyncio.wait_for(turns[0], 1)
+        assert slots.free == 0
+        await slots.give_back(0)
+        assert slots.free == 3
 
 
 class TestHoldings:
@@ -192,8 +222,7 @@ class TestNeeds:
 
 async def test_a_wait_for_a_turn_that_is_given_up_leaves_the_slots_usable() -> None:
     slots = Slots(2)
-    slots.take(0, SlotWeight.ONE)
-    slots.take(1, SlotWeight.ALL)
+    begun(slots, SlotWeight.ONE, SlotWeight.ALL)
     turn = asyncio.create_task(slots.wait_turn(1))
     await settled()
     turn.cancel()
@@ -202,4 +231,4 @@ async def test_a_wait_for_a_turn_that_is_given_up_leaves_the_slots_usable() -> N
     async with slots.held(1):
         pass
     await asyncio.wait_for(slots.wait_free(), 1)
-    assert slots.first_free == 1
+    assert slots.take_free() == 1

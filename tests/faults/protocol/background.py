@@ -146,7 +146,7 @@ def _is_silent(decisions: Decisions, state: State, attempt: int) -> bool:
     if row is None or row.worker == DEAD:
         return True
     worker = state.workers[row.worker]
-    if any(each.attempt == attempt for each in worker.running) or worker.claim == row.claim != 0:
+    if any(each.attempt == attempt for each in worker.running) or worker.asks(row.claim):
         return False
     if not worker.holds(attempt):
         return True

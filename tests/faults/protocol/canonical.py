@@ -41,14 +41,17 @@ def _without_inert_claims(state: State) -> State:
     looks = tuple(each for each in state.looks if each.message[0] != "claim" or each.again or each.sub_task >= 0)
     pending = {row.claim for row in state.attempts} | {claim_in(look.message) for look in looks}
     pending |= {claim_in(each) for each in state.intake if each[0] == "turn"}
-    inert = [worker.claim > 0 and worker.claim not in pending for worker in state.workers]
-    workers = tuple(
-        worker._replace(claim=0, by_token=False, token=False) if dies else worker
-        for worker, dies in zip(state.workers, inert, strict=True)
-    )
+    workers = tuple(_without_claims(worker, pending) for worker in state.workers)
     intake = tuple(each for each in state.intake if each[0] != "claim" or each[2] in pending)
     outbox = tuple(each for each in state.outbox if each[0] != "token")
     return state._replace(tokens=0, looks=looks, workers=workers, intake=intake, outbox=outbox)
+
+
+def _without_claims(worker: Worker, pending: set[int]) -> Worker:
+    left = tuple(each for each in worker.claims if each[0] in pending)
+    if left == worker.claims:
+        return worker
+    return worker._replace(claims=left, token=worker.token and any(by_token for _, by_token in left))
 
 
 def _left_to_send(state: State) -> dict[str, Any]:
@@ -94,9 +97,9 @@ def _heard_of_use(worker: Worker) -> Worker:
 def _is_of_use(worker: Worker, message: Message) -> bool:
     match message:
         case ("answer", claim, *_):
-            return bool(claim == worker.claim or worker.holds(message[5]))
+            return bool(worker.asks(claim) or worker.holds(message[5]))
         case ("stop",):
-            waits = any(each[0] == "answer" and each[1] == worker.claim for each in worker.inbox)
+            waits = any(each[0] == "answer" and worker.asks(each[1]) for each in worker.inbox)
             return waits or any(not each.stopping for each in worker.running)
         case (_, attempt):
             return worker.holds(attempt)
@@ -106,7 +109,7 @@ def _is_of_use(worker: Worker, message: Message) -> bool:
 def _kept(state: State) -> Iterator[Attempt]:
     """Rows of attempts that live or that anybody may still speak of; a claim's id while anybody may still say it."""
     spoken_of = set(_spoken_of(state))
-    claims = {worker.claim for worker in state.workers}
+    claims = {claim for worker in state.workers for claim, _ in worker.claims}
     claims.update(claim_in(message) for message in state.intake)
     claims.update(claim_in(each.message) for each in state.looks)
     for row in state.attempts:

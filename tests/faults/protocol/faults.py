@@ -53,9 +53,10 @@ def _doubles(_: Decisions, state: State) -> Iterator[Step]:
     if state.tokens:
         yield "doubled: a token", state._replace(tokens=state.tokens + 1)
     for number, worker in enumerate(state.workers):
-        message = ("claim", number, worker.claim, worker.by_token)
-        if worker.claim and message not in state.intake:
-            yield f"doubled: {message_name(message)}", state._replace(intake=with_one(state.intake, message))
+        for claim, by_token in worker.claims:
+            message = ("claim", number, claim, by_token)
+            if message not in state.intake:
+                yield f"doubled: {message_name(message)}", state._replace(intake=with_one(state.intake, message))
 
 
 def _delays(_: Decisions, state: State) -> Iterator[Step]:

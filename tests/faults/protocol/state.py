@@ -61,12 +61,11 @@ class Running(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """One incarnation. `claim` is the open one, `by_token` if a token led to it; `token` is the unacknowledged one;
-    `beaten` since the last look; `too_many` tokens are to be removed from the queue.
+    """One incarnation. `claims` are the open ones, each with whether a token led to it; `token` is the unacknowledged
+    one; `beaten` since the last look; `too_many` tokens are to be removed from the queue.
     """
 
-    claim: int = 0
-    by_token: bool = False
+    claims: tuple[tuple[int, bool], ...] = ()
     token: bool = False
     too_many: int = 0
     running: tuple[Running, ...] = ()
@@ -78,6 +77,15 @@ class Worker(NamedTuple):
     def holds(self, attempt: int) -> bool:
         """Whether its heartbeat would list the attempt, running or finished."""
         return any(each.attempt == attempt for each in self.running) or any(a == attempt for a, _ in self.finished)
+
+    def asks(self, claim: int) -> bool:
+        """Whether it waits for the answer to this claim."""
+        return any(each == claim for each, _ in self.claims)
+
+    @property
+    def claims_by_token(self) -> bool:
+        """Whether one of the open claims is by a token: only one at a time is."""
+        return any(by_token for _, by_token in self.claims)
 
     @property
     def has_work(self) -> bool:

@@ -19,7 +19,7 @@ def take_token(decisions: Decisions, state: State) -> Iterator[Step]:
     if not state.tokens:
         return
     for number, worker in enumerate(state.workers):
-        if worker.claim or worker.draining or not _may_claim(decisions, worker):
+        if worker.claims_by_token or worker.draining or not _may_claim(decisions, worker):
             continue
         claim = _new_claim(state)
         said = with_one(state.intake, ("claim", number, claim, True))
@@ -30,7 +30,7 @@ def take_token(decisions: Decisions, state: State) -> Iterator[Step]:
             yield f"worker {number} takes a token and dies before it says a claim", replaced(gone, number)
         yield (
             f"worker {number} takes a token and says claim {claim}",
-            taken.with_worker(number, claim=claim, by_token=True, token=token),
+            _asking(taken, number, claim, by_token=True).with_worker(number, token=token),
         )
 
 
@@ -39,16 +39,16 @@ def claim_again(_: Decisions, state: State) -> Iterator[Step]:
 
     Said again while the first is still on its way, it says nothing new: messages that are equal count once.
     """
+    under_way = {claim_in(message) for message in (*state.intake, *(look.message for look in state.looks))}
     for number, worker in enumerate(state.workers):
-        message = ("claim", number, worker.claim, worker.by_token)
-        waiting = (*state.intake, *(look.message for look in state.looks))
-        under_way = any(each == message or (each[0] == "turn" and each[4] == worker.claim) for each in waiting)
-        answered = any(each[0] == "answer" for each in worker.inbox)
-        if worker.claim and not under_way and not answered:
-            yield (
-                f"worker {number} says claim {worker.claim} again",
-                state._replace(intake=with_one(state.intake, message)),
-            )
+        answered = {each[1] for each in worker.inbox if each[0] == "answer"}
+        for claim, by_token in worker.claims:
+            if claim not in under_way | answered:
+                message = ("claim", number, claim, by_token)
+                yield (
+                    f"worker {number} says claim {claim} again",
+                    state._replace(intake=with_one(state.intake, message)),
+                )
 
 
 def obey(decisions: Decisions, state: State) -> Iterator[Step]:
@@ -66,13 +66,14 @@ def obey(decisions: Decisions, state: State) -> Iterator[Step]:
 def finish(decisions: Decisions, state: State) -> Iterator[Step]:
     """services/model_worker/supervisor.py:Supervisor._execute: a running attempt ends, is listed as finished and said.
 
-    One that wants the whole worker begins, and so ends, only alone (slots.py:Slots.wait_turn).
+    One that wants the whole worker begins, and so ends, only when all others on it want that too, and no claim is open
+    (slots.py:Slots.wait_turn).
     """
     for number, worker in enumerate(state.workers):
         for each in worker.running:
             if each.stopping:
                 yield from _finished(decisions, state, number, each, Cause.CANCELLED)
-            elif not each.alone or len(worker.running) == 1:
+            elif not each.alone or (all(other.alone for other in worker.running) and not worker.claims):
                 yield from _finished(decisions, state, number, each, DONE)
 
 
@@ -94,11 +95,8 @@ def hand_back(decisions: Decisions, state: State) -> Iterator[Step]:
 def leave(_: Decisions, state: State) -> Iterator[Step]:
     """services/model_worker/supervisor.py:Supervisor._drain: gives up on a late answer, exits when all is settled."""
     for number, worker in enumerate(state.workers):
-        if worker.draining and worker.claim:
-            yield (
-                f"worker {number} waits no longer for an answer",
-                state.with_worker(number, claim=0, by_token=False),
-            )
+        if worker.draining and worker.claims:
+            yield f"worker {number} waits no longer for answers", state.with_worker(number, claims=())
         elif worker.draining and not worker.has_work:
             yield f"worker {number} has drained and exits; another takes its place", replaced(state, number)
 
@@ -142,20 +140,26 @@ def _forgotten(state: State, number: int) -> State:
 
 def _may_claim(decisions: Decisions, worker: Worker) -> bool:
     """services/model_worker/slots.py:Slots.free."""
+    taken = len(worker.running) + len(worker.claims)
     if not decisions.setup.rules.waits_for_slot:
-        return len(worker.running) <= decisions.setup.slots
-    return len(worker.running) < decisions.setup.slots and not any(each.alone for each in worker.running)
+        return taken <= decisions.setup.slots
+    return taken < decisions.setup.slots and not any(each.alone for each in worker.running)
+
+
+def _asking(state: State, number: int, claim: int, *, by_token: bool) -> State:
+    """With one more claim open."""
+    return state.with_worker(number, claims=tuple(sorted((*state.workers[number].claims, (claim, by_token)))))
 
 
 def _new_claim(state: State) -> int:
     """An id that nobody has in hand; a UUID in the service."""
-    used = {row.claim for row in state.attempts} | {worker.claim for worker in state.workers}
+    used = {row.claim for row in state.attempts} | {claim for worker in state.workers for claim, _ in worker.claims}
     used |= {claim_in(message) for message in (*state.intake, *(look.message for look in state.looks))}
     return next(number for number in range(1, 99) if number not in used)
 
 
 def _finished(decisions: Decisions, state: State, number: int, running: Running, cause: str) -> Iterator[Step]:
-    """With the claim for its slot in the same message, unless another is open or nothing may be claimed."""
+    """With the claim for its slot in the same message, unless nothing may be claimed."""
     worker = state.workers[number]
     after = state.with_worker(
         number,
@@ -164,12 +168,12 @@ def _finished(decisions: Decisions, state: State, number: int, running: Running,
     )
     label = f"worker {number} reports {attempt_name(running.attempt)}: {cause or 'completed'}"
     when = decisions.setup.claims_with_reports
-    may_claim = when != When.NEVER and not worker.claim and not worker.draining
+    may_claim = when != When.NEVER and not worker.draining
     may_claim = may_claim and not any(each.alone for each in worker.running if each != running)
     if may_claim:
         claim = _new_claim(after)
         turn = ("turn", number, running.attempt, cause, claim)
-        said = after.with_worker(number, claim=claim, by_token=False)
+        said = _asking(after, number, claim, by_token=False)
         yield f"{label}, with claim {claim}", said._replace(intake=with_one(after.intake, turn))
     if not may_claim or when == When.SOMETIMES:
         report = ("report", number, running.attempt, cause)
@@ -214,9 +218,10 @@ def _without_too_many(state: State, number: int) -> State:
 def _answered(state: State, number: int, claim: int, granted: Running, left: bool) -> State:
     """supervisor.py:Supervisor._begin, or _hand_back; an answer to another claim is for nobody."""
     worker = state.workers[number]
-    if worker.claim != claim:
+    if not worker.asks(claim):
         return state
-    closed = state.with_worker(number, claim=0, by_token=False, token=False)
+    left_open = tuple(each for each in worker.claims if each[0] != claim)
+    closed = state.with_worker(number, claims=left_open, token=worker.token and (claim, True) not in worker.claims)
     if not granted.attempt:
         return closed
     if worker.draining:
