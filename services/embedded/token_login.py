@@ -6,9 +6,12 @@ A password with each request would be hashed with each, which is meant to take t
 import math
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import requests
 from requests.auth import AuthBase
+from requests.utils import rewind_body
 
 from services.embedded.environment import Login
 from services.embedded.errors import ApiRefused
@@ -40,13 +43,25 @@ class TokenLogin(AuthBase):
             self._log_in()
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
-        request.register_hook("response", self._heard)  # type: ignore[no-untyped-call]
+            request.register_hook("response", partial(self._heard, token=self._token))  # type: ignore[no-untyped-call]
         return request
 
-    def _heard(self, response: requests.Response, *_: object, **__: object) -> None:
-        """A refused token has been revoked, or its key is no more: the next request has a new one."""
-        if response.status_code == 401:
-            self._good_until = -math.inf
+    def _heard(self, response: requests.Response, *_: object, token: str, **options: Any) -> requests.Response:
+        """A request whose token was refused goes again, once, with a new one: it was revoked, or its key is no more."""
+        if not _is_refused(response):
+            return response
+        if self._token == token:
+            self._log_in()
+        again = response.request.copy()
+        again.hooks["response"] = []
+        again.headers["Authorization"] = f"Bearer {self._token}"
+        if hasattr(again.body, "read"):
+            rewind_body(again)
+        response.close()
+        answer: requests.Response = response.connection.send(again, **options)
+        answer.history.append(response)
+        answer.request = again
+        return answer
 
     def _log_in(self) -> None:
         with requests.Session() as session:
@@ -61,3 +76,8 @@ class TokenLogin(AuthBase):
         body = answer.json()
         self._token = str(body["access_token"])
         self._good_until = self._clock() + float(body["expires_in"]) * (1 - _RENEW_BEFORE)
+
+
+def _is_refused(response: requests.Response) -> bool:
+    """The API answers 403, as the Oasis platform does, and says that the token is the reason; others answer 401."""
+    return response.status_code == 401 or (response.status_code == 403 and "token_not_valid" in response.text)
