@@ -85,7 +85,8 @@ class SimulatedWorker:
             claim = ClaimWork(uuid4(), self.worker_id, self.queue, slot, by_token=False)
             answer = await self._ask(claim, self._finished(answer.grant, claim, began))
             if answer.token_left:
-                await (await self.sender.get_queue(self.queue, ensure=False)).get(no_ack=True, fail=False)
+                left_over = await self.sender.get_queue(self.queue, ensure=False)
+                await left_over.get(no_ack=True, fail=False, timeout=None)  # the broker is busy: 100,000 tokens come
         self._free.append(slot)
         await token.ack()
 
